@@ -1,0 +1,1 @@
+"""What both halves of askpix share: messages, keys, the inbox, the queue, replies, history and photos."""

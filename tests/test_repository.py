@@ -14,7 +14,7 @@ LOCKS = ("requirements.lock", "requirements-build.lock", "requirements-dev.lock"
 MACHINE_PATHS = re.compile("/" + r"(?:work|tmp|opt/pypi|opt/wheels|root|home/\w+)/")
 REGISTRY_HOSTS = re.compile(r"(?:files\.python" + r"hosted|py" + r"pi|registry\.np" + r"mjs)\.org", re.IGNORECASE)
 EXCEPTIONS = re.compile(r"#\s*(?:noqa|type:\s*ignore|pyright:\s*(?:ignore|basic|\w+=)|ruff:\s*noqa)(?P<rest>.*)$")
-REASONED = re.compile(r"^(?::\s*[A-Z0-9, ]+?|\[[\w, ]+\])\s*[:#-]\s*\S.{8,}")  # the rules, then the reason
+REASONED = re.compile(r"^(?::\s*[A-Z0-9, ]+?|\[[\w, ]+\])\s*[:#-]\s*\S.{4,}")  # the rules, then the reason
 
 
 def tracked() -> list[Path]:

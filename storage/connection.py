@@ -5,6 +5,8 @@ Foreign errors: `redis.exceptions.RedisError` stays what it is inside storage; c
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +23,25 @@ from storage.keys import PREFIX
 # Longer than any blocking call of ours (5 s): a reply that is later than this is a dead connection.
 SOCKET_TIMEOUT = 15.0
 
+RETRY = 0.2  # seconds between tries while the store is down
+
 # What a caller catches to wait for Redis to come back. A busy loading server answers with a ConnectionError's child.
 StoreDown = (RedisConnectionError, RedisTimeoutError, OSError)
+
+# redis-py types every reply as bytes or str, awaited or not, at once; what comes is known from how we connect.
+Client = Any
 
 _FOLDER = Path(__file__).parent / "scripts"
 
 
-def connect(url: str) -> Redis:
+def connect(url: str) -> Client:
     """A client that never retries by itself: redis-py's silent retries can write an entry twice."""
     return Redis.from_url(  # pyright: ignore[reportUnknownMemberType] : redis-py types its keyword arguments as Any
-        url, retry=Retry(NoBackoff(), 0), socket_timeout=SOCKET_TIMEOUT, socket_connect_timeout=5.0, max_connections=1000
+        url,
+        retry=Retry(NoBackoff(), 0),
+        socket_timeout=SOCKET_TIMEOUT,
+        socket_connect_timeout=5.0,
+        max_connections=1000,
     )
 
 
@@ -40,7 +51,7 @@ class Scripts:
     Every script is `_lib.lua` followed by its own file, so that the rules of the queue are written once.
     """
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Client) -> None:
         self._redis = redis
         library = (_FOLDER / "_lib.lua").read_text()
         self._sources = {
@@ -54,10 +65,14 @@ class Scripts:
             digest: Any = await self._redis.script_load(source)
             self._digests[name] = digest.decode() if isinstance(digest, bytes) else digest
 
-    async def call(self, name: str, *args: str | bytes | int | float) -> Any:
-        """Run a script; a server that has lost it gets it again."""
+    async def ready(self) -> None:
+        """Load the scripts unless that was done."""
         if not self._digests:
             await self.load()
+
+    async def call(self, name: str, *args: str | bytes | int | float) -> Any:
+        """Run a script; a server that has lost it gets it again."""
+        await self.ready()
         try:
             return await self._evalsha(self._redis, name, args)
         except NoScriptError:
@@ -71,3 +86,19 @@ class Scripts:
     def _evalsha(self, target: Any, name: str, args: tuple[str | bytes | int | float, ...]) -> Any:
         # One key, the prefix, routes the script to the slot that all keys share.
         return target.execute_command("EVALSHA", self._digests[name], 1, PREFIX, *args)
+
+
+async def persist(step: Callable[[], Awaitable[object]]) -> None:
+    """Repeat one idempotent step until the store has taken it."""
+    while True:
+        try:
+            await step()
+            return
+        except StoreDown:
+            await asyncio.sleep(RETRY)
+
+
+async def forever(loop: Callable[[], Awaitable[None]]) -> None:
+    """Run a loop again whenever the store comes back."""
+    while True:
+        await persist(loop)

@@ -15,7 +15,7 @@ PHOTO_TTL = 7 * DAY
 SLOTS_TTL = 30 * DAY  # which messages hold an answer
 PASSING_TTL = 3_600  # the outbox of a terminal or a page: a closed tab never acknowledges
 ADMIN_CODE_TTL = 15 * 60
-ROLE_TTL = 5  # a role whose heartbeat is older is gone; heartbeats come every second
+ROLE_TTL = 3  # a role whose heartbeat is older is gone; heartbeats come every second
 RATE_TTL = 60  # one window of the per-person rate limit
 
 # Queue (design: ring, lanes and jobs; the Lua scripts know the same names)
@@ -97,6 +97,11 @@ def epoch(conversation: str) -> str:
 def conversations(person: str) -> str:
     """SET of a person's conversations, for /forget."""
     return f"{PREFIX}convs:{person}"
+
+
+def latest(person: str) -> str:
+    """The conversation a person asked in last, for `askpix ask --continue`."""
+    return f"{PREFIX}latest:{person}"
 
 
 def photo(person: str, sha256: str) -> str:

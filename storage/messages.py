@@ -26,7 +26,7 @@ class Refused(Exception):
         self.details = args
 
 
-class Address(Record):
+class Address(Record, frozen=True):
     """Where a reply goes: a chat of a platform, and the message that asked."""
 
     platform: str
@@ -36,7 +36,7 @@ class Address(Record):
     group: bool = False
 
 
-class Photo(Record):
+class Photo(Record, frozen=True):
     """One photo in the form the engine gets; the bytes lie in the photo store under person and sha256.
 
     width and height are pixels (multiples of 32), size is bytes, sha256 is lower-case hex of the encoded bytes.
@@ -49,15 +49,15 @@ class Photo(Record):
     size: int
 
 
-class Quote(Record):
+class Quote(Record, frozen=True):
     """The one message a question replies to: its words and its photos."""
 
     text: str = ""
     photos: tuple[Photo, ...] = ()
 
 
-class Turn(Record):
-    """One turn of a conversation as the model will see it again; `stopped` marks an answer that was cut by its asker."""
+class Turn(Record, frozen=True):
+    """One turn of a conversation as the model will see it again; `stopped` marks an answer its asker cut short."""
 
     role: str  # "user" or "assistant"
     text: str
@@ -66,7 +66,7 @@ class Turn(Record):
     stopped: bool = False
 
 
-class Ask(Record):
+class Ask(Record, frozen=True):
     """One question on its way; `id` is `platform:chat:message`, `epoch` the conversation's count of fresh starts."""
 
     id: str
@@ -86,26 +86,26 @@ class Ask(Record):
         return self.question.photos + quoted
 
 
-class Queued(Record, tag="queued"):
+class Queued(Record, frozen=True, tag="queued"):
     """The ask waits: `place` asks are served before it (0: it is next); eta in seconds, None while unmeasured."""
 
     place: int
     eta: float | None = None
 
 
-class Waiting(Record, tag="waiting"):
+class Waiting(Record, frozen=True, tag="waiting"):
     """The ask waits for something that is not its turn; `reason` is a phrase code such as "engine_down"."""
 
     reason: str
 
 
-class Started(Record, tag="started"):
+class Started(Record, frozen=True, tag="started"):
     """A worker claimed the ask under `fence`; text of a lower fence is dead."""
 
     fence: int
 
 
-class Delta(Record, tag="delta"):
+class Delta(Record, frozen=True, tag="delta"):
     """`text` starts at byte `offset` of the answer's UTF-8 text under `fence`."""
 
     fence: int
@@ -113,7 +113,7 @@ class Delta(Record, tag="delta"):
     text: str
 
 
-class Done(Record, tag="done"):
+class Done(Record, frozen=True, tag="done"):
     """The whole answer; `cut` says that the context was full before the model was done."""
 
     text: str
@@ -122,14 +122,14 @@ class Done(Record, tag="done"):
     tokens: int = 0
 
 
-class Failed(Record, tag="failed"):
+class Failed(Record, frozen=True, tag="failed"):
     """There is no answer; code and args name the sentence that says why."""
 
     code: str
     args: dict[str, str | int | float] = {}
 
 
-class Cancelled(Record, tag="cancelled"):
+class Cancelled(Record, frozen=True, tag="cancelled"):
     """The asker stopped it; `text` is what had been written so far."""
 
     text: str = ""
@@ -139,7 +139,7 @@ Event = Queued | Waiting | Started | Delta | Done | Failed | Cancelled
 Final = Done | Failed | Cancelled
 
 
-class Model(Record):
+class Model(Record, frozen=True):
     """What the worker publishes about the engine that runs: intake prepares photos for it.
 
     context is tokens a request, slots how many requests it serves at once, pixels are per photo.

@@ -27,6 +27,6 @@ def store_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 async def redis(store_url: str) -> AsyncIterator[Redis]:
     """A client on the test's loop; the store is empty."""
     client = connect(store_url)
-    await client.flushall()  # pyright: ignore[reportUnknownMemberType] : redis-py leaves **kwargs untyped
+    await client.flushall()
     yield client
     await client.aclose()

@@ -22,8 +22,6 @@ if running and wanted(running) then
   redis.call('PUBLISH', P .. 'ctl', running)
   stopped = stopped + 1
 end
-if redis.call('LLEN', lane_of(name)) == 0 then
-  redis.call('ZREM', RING, name)
-  redis.call('ZREM', DELAYED, name)
-end
+-- A waiting lane keeps its turn, unless it is empty now or waited for the due time of an ask that is gone.
+if redis.call('LLEN', lane_of(name)) == 0 or redis.call('ZSCORE', DELAYED, name) then settle(name) end
 return stopped

@@ -1,0 +1,1 @@
+"""What people touch: platform adapters, intake, photos, delivery, phrases."""

@@ -1,0 +1,157 @@
+"""Shows every open ask of one platform until its reply is whole there.
+
+One follower an ask, each with its own task: a chat that must wait holds nobody else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+
+from bots.follower import LONGEST_BACKOFF, Follower, Tools
+from bots.pace import Pace
+from bots.surface import Flooded, Surface, SurfaceError, Unreachable
+from storage.connection import forever
+from storage.health import Health, Service
+from storage.messages import Address, Ask, Queued, Waiting
+from storage.queue import Queue
+from storage.replies import Finished, Replies
+from storage.tasks import end, first_of
+
+log = logging.getLogger(__name__)
+
+TICK = 1.0  # seconds between looks at the queue and the engine
+SETTLE = 2.0  # seconds before a place is shown: most asks are claimed at once
+TYPING = 4  # ticks; platforms show a typing action for about five seconds
+
+
+class Delivery:
+    """`follow` and `say` are called by intake; `run` does the rest until it is stopped."""
+
+    def __init__(self, surface: Surface, replies: Replies, queue: Queue, health: Health) -> None:
+        self._surface = surface
+        self._replies = replies
+        self._queue = queue
+        self._health = health
+        self._outbox = surface.platform
+        self._pace = Pace()
+        self._tools = Tools(surface, replies, self._pace, self._outbox)
+        self._followers: dict[str, Follower] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def follow(self, ask: Ask) -> None:
+        """Show a fresh ask from now on."""
+        if ask.id not in self._followers:
+            self._start(Follower(self._tools, ask))
+
+    async def say(self, where: Address, text: str) -> None:
+        """Send one sentence, within the chat's rate; tried until the platform takes or refuses it."""
+        backoff = 0.5
+        while True:
+            await self._pace.turn(where.chat, self._surface.rate(where))
+            try:
+                await self._surface.place(where, text)
+                return
+            except Flooded as flood:
+                self._pace.flooded(where.chat, flood.seconds)
+            except Unreachable:
+                await asyncio.sleep(backoff)
+                backoff = min(2 * backoff, LONGEST_BACKOFF)
+            except SurfaceError as error:
+                log.info("%s cannot be told: %s", where.chat, type(error).__name__)
+                return
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Deliver until `stop`; what is not delivered then is still in the outbox."""
+        try:
+            await first_of(stop.wait(), *(forever(loop) for loop in (self._listen, self._collect, self._look)))
+        finally:
+            await end(self._tasks)
+
+    async def _listen(self) -> None:
+        missed = True
+        async for notice in self._replies.listen(self._outbox):
+            if notice is not None and notice.id in self._followers:
+                self._followers[notice.id].notice(notice.event)
+            if missed:  # what was announced while nobody listened
+                for follower in self._followers.values():
+                    follower.refresh()
+                missed = False
+
+    async def _collect(self) -> None:
+        """Read the outbox: what a former life left there first, then what comes."""
+        await self._replies.open_outbox(self._outbox)
+        for id in await self._replies.open_asks(self._outbox):
+            if id not in self._followers:
+                await self._resume(id)
+        after = "0"
+        while pending := await self._replies.pending(self._outbox, after):
+            for finished in pending:
+                await self._end(finished)
+            after = pending[-1].entry
+        while True:
+            for finished in await self._replies.finished(self._outbox):
+                await self._end(finished)
+
+    async def _look(self) -> None:
+        tick = 0
+        while True:
+            await asyncio.sleep(TICK)
+            tick += 1
+            waiting = [follower for follower in self._followers.values() if not follower.final]
+            if waiting:
+                service = await self._health.service()
+                places = await self._queue.places([follower.ask.id for follower in waiting])
+                for follower, place in zip(waiting, places, strict=True):
+                    self._judge(follower, service, place, typing=tick % TYPING == 0)
+
+    def _judge(self, follower: Follower, service: Service, place: int | None, *, typing: bool) -> None:
+        """Tell a follower what its ask waits for."""
+        if service.reason:
+            follower.status(Waiting(service.reason))
+        elif place is None:
+            follower.status(None)
+            if typing and not follower.text:
+                self._spawn(self._type(follower.ask.where))
+        elif asyncio.get_running_loop().time() - follower.since > SETTLE:
+            follower.status(Queued(place, service.eta(place)))
+
+    async def _type(self, where: Address) -> None:
+        try:
+            await self._surface.typing(where)
+        except SurfaceError:
+            return  # an ornament
+
+    async def _end(self, finished: Finished) -> None:
+        if finished.id not in self._followers:
+            await self._resume(finished.id, closed=True)
+        follower = self._followers.get(finished.id)
+        if follower:
+            follower.end(finished)
+        else:
+            log.warning("%s is finished, but nothing is known of it", finished.id)
+            await self._replies.delivered(self._outbox, finished)
+
+    async def _resume(self, id: str, *, closed: bool = False) -> None:
+        """Follow an ask of a former life. A closed one is followed only for the outbox entry that closed it."""
+        found = await self._replies.progress(id)
+        if found and (closed or found.open):
+            self._start(Follower(self._tools, found.ask, found.slots, stale=not closed))
+
+    def _start(self, follower: Follower) -> None:
+        self._followers[follower.ask.id] = follower
+        self._spawn(self._follow(follower))
+
+    async def _follow(self, follower: Follower) -> None:
+        try:
+            await follower.run()
+        except Exception as error:  # the last guard: one reply's bug must not stop the others; it stays in the outbox
+            log.exception("cannot show %s", follower.ask.id, exc_info=error)
+        finally:
+            del self._followers[follower.ask.id]
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

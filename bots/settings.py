@@ -1,0 +1,20 @@
+"""What the platform adapters read from the environment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from storage.settings import names, setting, switch, web_url
+
+
+@dataclass(frozen=True, slots=True)
+class BotSettings:
+    """How to reach the platforms, and who may ask."""
+
+    telegram_token: str | None = setting("TELEGRAM_TOKEN", None, secret=True)
+    telegram_api_url: str = setting("TELEGRAM_API_URL", "https://api.telegram.org", web_url)
+    telegram_file_url: str | None = setting("TELEGRAM_FILE_URL", None, web_url)
+    allow: frozenset[str] = setting("ALLOW", frozenset[str](), names)
+    deny: frozenset[str] = setting("DENY", frozenset[str](), names)
+    admins: frozenset[str] = setting("ADMINS", frozenset[str](), names)
+    open: bool = setting("OPEN", False, switch)

@@ -1,0 +1,169 @@
+"""The terminal: `askpix ask` goes through the same queue as every chat and streams the answer."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from bots.follower import ending, waiting
+from bots.photos import prepare
+from storage.messages import Address, Ask, Delta, Done, Event, Final, Photo, Queued, Refused, Started, Turn, Waiting
+from storage.stores import Stores
+from storage.vision import PixelLimits, share
+
+PLATFORM = "terminal"
+PERSON = "terminal:owner"
+LOOK = 0.5  # seconds between looks at the queue and the engine
+
+
+class BadPhoto(Exception):
+    """A photo on the command line cannot be taken."""
+
+    def __init__(self, path: str, refusal: Refused) -> None:
+        super().__init__(path)
+        self.path = path
+        self.refusal = refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """Where the answer goes: `write` takes its text, `progress` one short line that the next one replaces.
+
+    Without `stream` the answer is written whole, at the end: what went into a pipe cannot be taken back.
+    """
+
+    write: Callable[[str], None]
+    progress: Callable[[str], None]
+    stream: bool
+
+
+def screen(out: TextIO, progress: TextIO) -> Screen:
+    """A screen on the standard streams; progress is shown to a person only."""
+
+    def write(text: str) -> None:
+        out.write(text)
+        out.flush()
+
+    def line(text: str) -> None:
+        if progress.isatty():
+            progress.write("\r\x1b[K" + text)
+            progress.flush()
+
+    return Screen(write, line, out.isatty())
+
+
+class Terminal:
+    """One question from the command line."""
+
+    def __init__(self, stores: Stores, screen: Screen, language: str) -> None:
+        self._stores = stores
+        self._screen = screen
+        self._language = language
+        self._written = ""
+        self._text = ""
+        self._fence = 0
+
+    async def ask(self, photos: Sequence[str], question: str, *, go_on: bool = False) -> Final:
+        """Ask and stream; returns how it ended. Raises BadPhoto and Refused; when cancelled the ask is stopped too."""
+        session = secrets.token_hex(8)
+        outbox = f"{PLATFORM}:{session}"
+        former = await self._stores.history.latest(PERSON) if go_on else None
+        conversation = former or outbox
+        stored = await self._photos(photos)
+        ask = Ask(
+            id=f"{outbox}:1", person=PERSON, conversation=conversation, lane=outbox, outbox=outbox,
+            where=Address(PLATFORM, session), question=Turn("user", question, stored), language=self._language,
+            asked_at=time.time(), epoch=await self._stores.history.enter(PERSON, conversation),
+        )  # fmt: skip
+        await self._stores.replies.open_outbox(outbox)
+        listening = asyncio.Event()
+        following = asyncio.create_task(self._follow(ask, listening))
+        looking = asyncio.create_task(self._look(ask))
+        try:
+            await listening.wait()
+            await self._stores.queue.enqueue(ask, passing=True)
+            final = await self._end(ask)
+        except asyncio.CancelledError:
+            await self._stores.queue.cancel(ask.lane)
+            raise
+        finally:
+            following.cancel()
+            looking.cancel()
+            await asyncio.gather(following, looking, return_exceptions=True)
+        self._show(final)
+        return final
+
+    async def _photos(self, paths: Sequence[str]) -> tuple[Photo, ...]:
+        model = await self._stores.health.model()
+        limits = PixelLimits()
+        if model:
+            limits = share(PixelLimits(model.min_pixels, model.max_pixels), max(1, len(paths)), model.context)
+        found: list[Photo] = []
+        for path in paths:
+            try:
+                prepared = prepare(await asyncio.to_thread(_read, path), limits)
+            except Refused as refusal:
+                raise BadPhoto(path, refusal) from refusal
+            await self._stores.images.put(PERSON, prepared.photo, prepared.data)
+            found.append(prepared.photo)
+        return tuple(found)
+
+    async def _end(self, ask: Ask) -> Final:
+        while True:
+            for finished in await self._stores.replies.finished(ask.outbox):
+                await self._stores.replies.delivered(ask.outbox, finished)
+                return finished.event
+
+    async def _follow(self, ask: Ask, listening: asyncio.Event) -> None:
+        async for notice in self._stores.replies.listen(ask.outbox):
+            listening.set()
+            if notice is not None:
+                self._take(notice.event)
+
+    def _take(self, event: Event) -> None:
+        if isinstance(event, Started):
+            self._fence, self._text = event.fence, ""
+        elif isinstance(event, Delta) and event.fence == self._fence and event.offset == len(self._text.encode()):
+            self._text += event.text
+            if self._screen.stream:
+                self._screen.progress("")
+                self._print(self._text)
+
+    def _print(self, text: str) -> None:
+        """Print what is new. A second try may differ from what stands there: then it begins on a line of its own."""
+        if text.startswith(self._written):
+            self._screen.write(text[len(self._written) :])
+            self._written = text
+        elif not self._written.startswith(text):
+            self._screen.write("\n" + text)
+            self._written = text
+
+    def _show(self, final: Final) -> None:
+        self._screen.progress("")
+        words = ending(self._language, final)
+        if isinstance(final, Done):
+            self._print(words)
+            self._screen.write("\n")
+        elif self._written:
+            self._screen.write("\n")
+
+    async def _look(self, ask: Ask) -> None:
+        """Say what the ask waits for, until its text comes."""
+        while True:
+            await asyncio.sleep(LOOK)
+            if not self._text:
+                service = await self._stores.health.service()
+                place = (await self._stores.queue.places([ask.id]))[0]
+                if service.reason:
+                    self._screen.progress(waiting(self._language, Waiting(service.reason)))
+                elif place is not None:
+                    self._screen.progress(waiting(self._language, Queued(place, service.eta(place))))
+
+
+def _read(path: str) -> bytes:
+    return Path(path).read_bytes()

@@ -1,0 +1,1 @@
+"""What the model touches: the worker, one answer, the budget, the prompt, the engine."""

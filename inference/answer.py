@@ -1,0 +1,149 @@
+"""One ask, top to bottom: history, budget, prompt, engine, replies."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field
+
+from inference import budget, prompt
+from inference.engine import Engine, EngineRefused, Generation
+from storage.history import History
+from storage.images import Images
+from storage.messages import Ask, Cancelled, Done, Event, Failed, Model, Photo, Refused, Turn
+from storage.queue import Claim, Queue
+from storage.replies import Replies
+
+COALESCE = 0.1  # seconds between deltas after the first
+
+
+class FenceLost(Exception):
+    """Another worker holds this ask now; whatever is done here is dead."""
+
+
+class Stop:
+    """An asker's wish to stop one answer. It is felt at once while the engine is read, and nowhere else."""
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._scope: asyncio.Timeout | None = None
+
+    def request(self) -> None:
+        """Stop; harmless when the answer is over."""
+        self.requested = True
+        if self._scope is not None:
+            self._scope.reschedule(asyncio.get_running_loop().time())
+
+    @asynccontextmanager
+    async def felt(self) -> AsyncGenerator[None]:
+        """The stretch in which a stop interrupts; it ends quietly."""
+        try:
+            async with asyncio.timeout(0 if self.requested else None) as self._scope:
+                yield
+        except TimeoutError:
+            if not self.requested:
+                raise
+        finally:
+            self._scope = None
+
+
+@dataclass(slots=True)
+class Figures:
+    """What one answer took: seconds from the claim, tokens by the engine's count."""
+
+    first: float | None = None
+    seconds: float = 0.0
+    generation: Generation = field(default_factory=Generation)
+
+
+@dataclass(slots=True)
+class Answerer:
+    """Answers claims with one engine; holds no state of its own."""
+
+    engine: Engine
+    queue: Queue
+    replies: Replies
+    history: History
+    images: Images
+
+    async def answer(self, claim: Claim, model: Model, stop: Stop) -> Figures:
+        """Answer one claim and close it.
+
+        `stop` ends it early: what is written stays as the answer. Raises EngineDown (the caller gives the
+        claim back), FenceLost, and what storage.connection.StoreDown names.
+        """
+        figures, ask = Figures(), claim.ask
+        start = time.monotonic()
+        event: Event
+        turns: list[Turn] = []
+        try:
+            messages, room = await self._prompt(ask, model)
+            text = await self._write(claim, messages, room, stop, figures)
+            figures.seconds = time.monotonic() - start
+            generation = figures.generation
+            if stop.requested:
+                event = Cancelled(text)
+            else:
+                cut = generation.finish == "length"
+                event = Done(text, cut=cut, seconds=figures.seconds, tokens=generation.tokens)
+            if text:
+                turns = [ask.question, Turn("assistant", text, stopped=stop.requested)]
+        except Refused as refusal:
+            event = Failed(refusal.code, refusal.details)
+        except EngineRefused:
+            event = Failed("engine_refused")
+        if not await self.queue.finish(claim, event, turns):
+            raise FenceLost
+        return figures
+
+    async def _prompt(self, ask: Ask, model: Model) -> tuple[list[dict[str, object]], int]:
+        """The messages to send and the tokens that are left for the answer."""
+        turns = [*await self.history.read(ask.conversation, ask.epoch), ask.question]
+        kept = await self._photos(ask.person, turns)
+        if any(photo.sha256 not in kept for photo in ask.photos()):
+            raise Refused("photo_gone")
+        counts = [await self._tokens(turn, kept) for turn in turns]
+        system = f"<|im_start|>system\n{prompt.SYSTEM}<|im_end|>\n"
+        base = await self.engine.count(system) + await self.engine.count(prompt.OPENING)
+        fitting, size = budget.fit(turns, counts, base, model.context)
+        return prompt.messages(fitting, kept), model.context - size
+
+    async def _tokens(self, turn: Turn, kept: dict[str, bytes]) -> int:
+        text, photos = prompt.template(turn, kept)
+        return await self.engine.count(text) + photos
+
+    async def _photos(self, person: str, turns: list[Turn]) -> dict[str, bytes]:
+        wanted: dict[str, Photo] = {}
+        for turn in turns:
+            for photo in turn.photos + (turn.quote.photos if turn.quote else ()):
+                wanted[photo.sha256] = photo
+        found = await self.images.get(person, list(wanted))
+        return {sha256: data for sha256, data in zip(wanted, found, strict=True) if data is not None}
+
+    async def _write(
+        self, claim: Claim, messages: list[dict[str, object]], room: int, stop: Stop, figures: Figures
+    ) -> str:
+        """Stream the answer into the replies; returns all of it, or what was written until `stop`."""
+        rid = hashlib.sha256(f"{claim.ask.id}:{claim.fence}".encode()).hexdigest()[:32]
+        salt = hashlib.sha256(claim.ask.person.encode()).hexdigest()[:32]
+        start, told = time.monotonic(), 0.0
+        text = fresh = ""
+        stream = self.engine.stream(messages, rid=rid, salt=salt, max_tokens=room, generation=figures.generation)
+        async with stop.felt(), aclosing(stream):
+            async for delta in stream:
+                fresh += delta
+                now = time.monotonic()
+                if figures.first is None:
+                    figures.first = now - start
+                if now - told < COALESCE:
+                    continue
+                if not await self.replies.emit(claim, fresh):
+                    await self.engine.abort(rid)
+                    raise FenceLost
+                text, fresh, told = text + fresh, "", now
+        if stop.requested:
+            await self.engine.abort(rid)
+        return text + fresh

@@ -1,0 +1,276 @@
+"""The only speaker to the engine: OpenAI-compatible HTTP, always streaming.
+
+EngineError
+├── EngineDown     not reachable, broken off, stalled or overloaded: the ask goes back to the queue
+└── EngineRefused  the engine read the request and will not serve it: the ask has no answer
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import msgspec
+
+from storage.messages import Model
+from storage.vision import PixelLimits
+
+FIRST_TOKEN = 300.0  # seconds; a long prompt on a CPU is read that slowly
+NEXT_TOKEN = 60.0
+PROBE = 3.0
+DEFAULT_SLOTS = 8
+DEFAULT_CONTEXT = 32_768
+
+JSON = {"Content-Type": "application/json"}
+SAMPLING = {"temperature": 0.7, "top_p": 0.8, "top_k": 20, "min_p": 0}
+
+
+class EngineError(Exception):
+    """Base of what the engine client raises."""
+
+
+class EngineDown(EngineError):
+    """The engine cannot answer now; `started` says that it had taken the request."""
+
+    def __init__(self, reason: str, *, started: bool = False) -> None:
+        super().__init__(reason)
+        self.started = started
+
+
+class EngineRefused(EngineError):
+    """The engine refused the request for good (HTTP 4xx)."""
+
+
+class _Choice(msgspec.Struct):
+    delta: dict[str, Any] = {}
+    finish_reason: str | None = None
+
+
+class _Cached(msgspec.Struct):
+    cached_tokens: int | None = 0
+
+
+class _Usage(msgspec.Struct):
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    prompt_tokens_details: _Cached | None = None
+
+
+class _Chunk(msgspec.Struct):
+    choices: list[_Choice] = []
+    usage: _Usage | None = None
+    error: Any = None
+
+
+@dataclass(slots=True)
+class Generation:
+    """What is known of one answer when its stream has ended; tokens as the engine counts them."""
+
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    tokens: int = 0
+    finish: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the settings ask of the engine; None takes what the engine says of itself."""
+
+    model: str | None = None
+    slots: int | None = None
+    context: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EngineAddress:
+    """Where an engine is, its API key, and what it serves if that is known beforehand (the embedded engine)."""
+
+    url: str
+    key: str | None = None
+    model: Model | None = None
+
+
+@dataclass(slots=True)
+class _Server:
+    address: EngineAddress
+    client: httpx.AsyncClient
+    model: str = ""
+    counted: dict[str, int] = field(default_factory=dict[str, int])
+
+
+class Engine:
+    """One engine at an address that may change while we run (the embedded engine's port). Owns one pooled client."""
+
+    def __init__(self, address: Callable[[], EngineAddress | None], wishes: Wishes | None = None) -> None:
+        self._address = address
+        self._wishes = wishes or Wishes()
+        self._server: _Server | None = None
+
+    async def __aenter__(self) -> Engine:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._drop()
+
+    async def probe(self) -> Model:
+        """Reach the engine and read what it serves. Raises EngineDown."""
+        server = await self._reach()
+        listed = await self._ask(server, "GET", "/v1/models")
+        if not listed.get("data"):
+            raise EngineDown("the engine serves no model")
+        first = listed["data"][0]
+        name = self._wishes.model or first["id"]
+        if server.model != name:
+            server.model, server.counted = name, {}
+        model = server.address.model or await self._describe(server, name, first)
+        return msgspec.structs.replace(
+            model, context=self._wishes.context or model.context, slots=self._wishes.slots or model.slots
+        )
+
+    async def count(self, text: str) -> int:
+        """Tokens of a text by the model's own tokenizer, special tokens parsed. Raises EngineError."""
+        server = await self._reach()
+        if text not in server.counted:
+            # llama.cpp reads the first three fields, SGLang the last two.
+            body = {"content": text, "add_special": False, "parse_special": True, "prompt": text}
+            answer = await self._ask(server, "POST", "/tokenize", body | {"add_special_tokens": False})
+            if len(server.counted) > 10_000:
+                server.counted.clear()
+            server.counted[text] = len(answer["tokens"])
+        return server.counted[text]
+
+    async def stream(
+        self, messages: Sequence[dict[str, Any]], *, rid: str, salt: str, max_tokens: int, generation: Generation
+    ) -> AsyncGenerator[str]:
+        """Yield the answer's text as it comes; fills `generation`. Closing the generator frees the engine's slot.
+
+        rid is the request's id at the engine (fixed length), salt keeps prefix caches apart. Raises EngineError.
+        """
+        server = await self._reach()
+        body = {
+            "model": server.model, "messages": messages, "stream": True, "stream_options": {"include_usage": True},
+            "max_tokens": max_tokens, "rid": rid, "cache_salt": salt, **SAMPLING,
+        }  # fmt: skip
+        started = False
+        try:
+            request = server.client.build_request(
+                "POST", "/v1/chat/completions", content=msgspec.json.encode(body), headers=JSON
+            )
+            async with asyncio.timeout(FIRST_TOKEN):
+                response = await server.client.send(request, stream=True)
+            try:
+                if response.status_code != 200:
+                    await response.aread()
+                    raise _refusal(response)
+                started = True
+                async with aclosing(_events(response.aiter_lines())) as events:
+                    patience = FIRST_TOKEN
+                    while chunk := await _next(events, patience):
+                        patience = NEXT_TOKEN
+                        text = _read(chunk, generation)
+                        if text:
+                            yield text
+            finally:
+                await response.aclose()
+        except (httpx.HTTPError, httpx.StreamError, msgspec.MsgspecError, TimeoutError) as error:
+            raise EngineDown(type(error).__name__, started=started) from error
+
+    async def abort(self, rid: str) -> None:
+        """Free the engine's slot of a closed request; an engine without this call sees the close itself."""
+        server = self._server
+        if server is not None:
+            try:
+                await server.client.post("/abort_request", json={"rid": rid}, timeout=PROBE)
+            except httpx.HTTPError:
+                return  # a dead engine generates nothing
+
+    async def _reach(self) -> _Server:
+        address = self._address()
+        if address is None:
+            raise EngineDown("no engine is running")
+        if self._server is None or self._server.address != address:
+            await self._drop()
+            headers = {"Authorization": f"Bearer {address.key}"} if address.key else {}
+            # As many connections as there are asks; the queue is where asks wait, not the pool.
+            pool = httpx.Limits(max_connections=None, max_keepalive_connections=64)
+            timeout = httpx.Timeout(None, connect=PROBE)
+            self._server = _Server(
+                address,
+                httpx.AsyncClient(base_url=address.url, headers=headers, limits=pool, timeout=timeout, trust_env=False),
+            )
+        return self._server
+
+    async def _drop(self) -> None:
+        server, self._server = self._server, None
+        if server:
+            await server.client.aclose()
+
+    async def _ask(self, server: _Server, method: str, path: str, body: Any = None) -> Any:
+        try:
+            response = await server.client.request(method, path, json=body, timeout=PROBE)
+            if response.status_code != 200:
+                raise _refusal(response)
+            return msgspec.json.decode(response.content)
+        except (httpx.HTTPError, msgspec.MsgspecError) as error:
+            raise EngineDown(type(error).__name__) from error
+
+    async def _describe(self, server: _Server, name: str, listed: dict[str, Any]) -> Model:
+        """What SGLang says of itself; another engine gets cautious figures."""
+        try:
+            info: dict[str, Any] = await self._ask(server, "GET", "/server_info")
+        except EngineError:
+            info = {}
+        image: dict[str, int] = dict(info.get("mm_process_config") or {}).get("image") or {}
+        usual = PixelLimits()
+        return Model(
+            name,
+            context=listed.get("max_model_len") or info.get("context_length") or DEFAULT_CONTEXT,
+            slots=info.get("max_running_requests") or DEFAULT_SLOTS,
+            min_pixels=image.get("min_pixels", usual.min_pixels),
+            max_pixels=min(image.get("max_pixels", usual.max_pixels), usual.max_pixels),
+        )
+
+
+def _refusal(response: httpx.Response) -> EngineError:
+    """408, 429 and 5xx pass; any other refusal is for good. The body may quote the prompt: it goes nowhere."""
+    status = response.status_code
+    if status in (401, 403, 404, 408, 429) or status >= 500:
+        return EngineDown(f"HTTP {status}")
+    return EngineRefused(f"HTTP {status}")
+
+
+async def _events(lines: AsyncIterator[str]) -> AsyncGenerator[_Chunk]:
+    """The chunks of a server-sent event stream until [DONE]; a stream that ends without it broke off."""
+    decoder = msgspec.json.Decoder(_Chunk)
+    async for line in lines:
+        if not line.startswith("data:"):
+            continue  # comments keep the connection alive
+        data = line[5:].strip()
+        if data == "[DONE]":
+            return
+        yield decoder.decode(data)
+    raise EngineDown("the stream broke off", started=True)
+
+
+async def _next(events: AsyncIterator[_Chunk], patience: float) -> _Chunk | None:
+    """The next chunk, None at the end; TimeoutError when the engine stalls. The consumer's own time does not count."""
+    async with asyncio.timeout(patience):
+        return await anext(events, None)
+
+
+def _read(chunk: _Chunk, generation: Generation) -> str:
+    if chunk.error:
+        raise EngineDown("the engine failed in mid-answer", started=True)
+    if chunk.usage:
+        generation.prompt_tokens, generation.tokens = chunk.usage.prompt_tokens, chunk.usage.completion_tokens
+        details = chunk.usage.prompt_tokens_details
+        generation.cached_tokens = (details.cached_tokens or 0) if details else 0
+    text = ""
+    for choice in chunk.choices:
+        generation.finish = choice.finish_reason or generation.finish
+        text += choice.delta.get("content") or ""
+    return text

@@ -1,0 +1,195 @@
+"""The worker: claims as many asks as the engine has slots, renews their leases, and drains when it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass, field
+
+from inference.answer import Answerer, FenceLost, Figures, Stop
+from inference.engine import Engine, EngineDown, EngineError
+from storage.connection import RETRY, StoreDown, persist
+from storage.health import Health
+from storage.messages import Model
+from storage.queue import Claim, Queue
+from storage.tasks import end
+
+log = logging.getLogger(__name__)
+
+PROBE_EVERY = 1.0  # seconds: a dead engine is noticed by every waiting slot within five
+DRAIN = 25.0  # seconds an answer may still take after SIGTERM; then it goes back to the queue
+SMOOTHING = 0.2  # weight of the newest answer in the measured speed
+
+
+@dataclass(slots=True)
+class Held:
+    """One claim in work."""
+
+    claim: Claim
+    stop: Stop = field(default_factory=Stop)
+    task: asyncio.Task[None] | None = None
+
+
+class Worker:
+    """One worker process's work. `name` is stable over restarts: it gives back what its former life held."""
+
+    def __init__(self, name: str, engine: Engine, queue: Queue, answerer: Answerer, health: Health) -> None:
+        self._name = name
+        self._engine = engine
+        self._queue = queue
+        self._answerer = answerer
+        self._health = health
+        self._model: Model | None = None
+        self._up = asyncio.Event()
+        self._free = asyncio.Event()
+        self._held: dict[str, Held] = {}
+        self._seconds: float | None = None
+        self._first: float | None = None
+        self._last_error = ""
+
+    def figures(self) -> dict[str, str | int | float]:
+        """What the heartbeat carries: the engine's state, slots, running asks, measured seconds an answer."""
+        state = "up" if self._up.is_set() else "down"
+        found: dict[str, str | int | float] = {"engine": state, "running": len(self._held), "error": self._last_error}
+        if self._model:
+            found |= {"model": self._model.name, "slots": self._model.slots}
+        if self._seconds is not None:
+            found["seconds"] = round(self._seconds, 3)
+        if self._first is not None:
+            found["first"] = round(self._first, 3)
+        return found
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop`, then drain."""
+        await persist(lambda: self._queue.reset(self._name))
+        loops = [asyncio.create_task(loop()) for loop in (self._probe, self._renew, self._hear_stops)]
+        claiming = asyncio.create_task(self._claim(stop))
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait([stopping, claiming, *loops], return_when=asyncio.FIRST_COMPLETED)
+            await self._end_claiming(claiming)
+            answering = [held.task for held in self._held.values() if held.task]
+            if answering:
+                await asyncio.wait(answering, timeout=DRAIN)
+            await end(answering)  # each gives its claim back
+        finally:
+            await end([stopping, claiming, *loops])
+        for task in (*loops, claiming):
+            if not task.cancelled():
+                task.result()  # a loop that ended by itself has failed
+
+    async def _end_claiming(self, claiming: asyncio.Task[None]) -> None:
+        """Wake a waiting claim rather than cancel it: a cancelled one may have taken asks that nobody then holds."""
+        self._free.set()
+        self._up.set()
+        try:
+            await self._queue.wake()
+            await asyncio.wait([claiming], timeout=self._queue.lease / 2)
+        except StoreDown:
+            return
+
+    async def _claim(self, stop: asyncio.Event) -> None:
+        due: float | None = None
+        while not stop.is_set():
+            await self._up.wait()
+            if stop.is_set():
+                return
+            free = (self._model.slots if self._model else 0) - len(self._held)
+            if free <= 0:
+                self._free.clear()
+                await self._free.wait()
+                continue
+            wait = self._queue.lease / 4 if due is None else min(self._queue.lease / 4, max(due, 0.001))
+            try:
+                claims, due = await self._queue.claim(self._name, free, wait)
+            except StoreDown:
+                await asyncio.sleep(RETRY)
+                continue
+            for claim in claims:
+                held = Held(claim)
+                self._held[claim.ask.id] = held
+                held.task = asyncio.create_task(self._work(held))
+
+    async def _work(self, held: Held) -> None:
+        """Answer one claim; whatever happens, it is closed, given back, or known to be another's."""
+        claim, model = held.claim, self._model
+        started = time.monotonic()
+        try:
+            if model is None or not self._up.is_set():
+                await self._give_back(claim)
+                return
+            figures = await self._answerer.answer(claim, model, held.stop)
+            self._measure(figures)
+            log.info("answered %s in %.2f s", claim.ask.id, time.monotonic() - started)
+        except EngineDown as error:
+            self._engine_is_down(error)
+            await self._give_back(claim, failed=error.started)
+        except FenceLost:
+            log.info("lost %s", claim.ask.id)
+        except (*StoreDown, asyncio.CancelledError):
+            await self._give_back(claim)
+        except Exception:  # the last guard: one ask's bug must neither stop the others nor lose the ask
+            log.exception("failed on %s", claim.ask.id)
+            self._last_error = "a bug in the worker, see its log"
+            await self._give_back(claim, failed=True)
+        finally:
+            del self._held[claim.ask.id]
+            self._free.set()
+
+    async def _give_back(self, claim: Claim, *, failed: bool = False) -> None:
+        # A short rest: an engine that refuses at once must not turn the queue into a busy loop.
+        delay = 0.5 if failed else 0.0
+        await persist(lambda: self._queue.release(claim, delay=delay, failed=failed))
+
+    def _measure(self, figures: Figures) -> None:
+        if figures.first is not None:
+            self._first = _smooth(self._first, figures.first)
+            self._seconds = _smooth(self._seconds, figures.seconds)
+
+    def _engine_is_down(self, error: EngineError) -> None:
+        self._last_error = str(error)
+        if self._up.is_set():
+            log.warning("the engine is down: %s", error)
+            self._up.clear()
+
+    async def _probe(self) -> None:
+        """Watch the engine; publish its model when it comes up or changes."""
+        while True:
+            try:
+                model = await self._engine.probe()
+                if model != self._model or not self._up.is_set():
+                    await persist(lambda model=model: self._health.publish_model(model))
+                    log.info("the engine is up: %s, %d slots, %d tokens", model.name, model.slots, model.context)
+                self._model = model
+                self._up.set()
+            except EngineError as error:
+                self._engine_is_down(error)
+            await asyncio.sleep(PROBE_EVERY)
+
+    async def _renew(self) -> None:
+        while True:
+            await asyncio.sleep(self._queue.lease / 4)
+            held = list(self._held.values())
+            try:
+                states = await self._queue.renew([each.claim for each in held])
+            except StoreDown:
+                continue
+            for each, state in zip(held, states, strict=True):
+                if state == "cancelled":
+                    each.stop.request()
+                elif state == "lost" and each.task:
+                    each.task.cancel()
+
+    async def _hear_stops(self) -> None:
+        while True:
+            try:
+                async for id in self._queue.cancelled():
+                    if id in self._held:
+                        self._held[id].stop.request()
+            except StoreDown:
+                await asyncio.sleep(RETRY)
+
+
+def _smooth(old: float | None, new: float) -> float:
+    return new if old is None else old + SMOOTHING * (new - old)

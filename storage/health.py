@@ -1,0 +1,48 @@
+"""What the service says of itself: the model that runs, and whether asks are being answered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from storage import keys
+from storage.connection import Client
+from storage.heartbeat import roles
+from storage.messages import Model, decode, encode
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """How asks fare now: `reason` is a phrase code when nobody answers; slots and seconds an answer give the ETA."""
+
+    reason: str | None
+    slots: int
+    seconds: float | None
+
+    def eta(self, place: int) -> float | None:
+        """Seconds until an ask with `place` asks before it begins, by measured speed; None while unmeasured."""
+        return None if self.seconds is None else (place // max(1, self.slots) + 1) * self.seconds
+
+
+class Health:
+    """Reads and writes what the service says of itself."""
+
+    def __init__(self, redis: Client) -> None:
+        self._redis = redis
+
+    async def publish_model(self, model: Model) -> None:
+        """Say which model answers; the record stays while the engine is down, so that intake can go on."""
+        await self._redis.set(keys.MODEL, encode(model))
+
+    async def model(self) -> Model | None:
+        """The model that answers or answered last; None before the first engine ever ran."""
+        raw = await self._redis.get(keys.MODEL)
+        return None if raw is None else decode(raw, Model)
+
+    async def service(self) -> Service:
+        """Judge by the workers' heartbeats."""
+        workers = [role for role in await roles(self._redis) if role.role == "worker"]
+        up = [role.figures for role in workers if role.figures.get("engine") == "up"]
+        slots = sum(int(figures.get("slots", 0)) for figures in up)
+        speeds = [float(figures["seconds"]) for figures in up if "seconds" in figures]
+        reason = None if up else "engine_down" if workers else "worker_down"
+        return Service(reason, slots, sum(speeds) / len(speeds) if speeds else None)

@@ -1,0 +1,74 @@
+"""Raw platform updates, from the moment they arrive until they are asks: nothing is confirmed before it lies here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from redis.exceptions import ResponseError
+
+from storage import keys
+from storage.connection import Client, Scripts
+
+GROUP = "intake"
+CONSUMER = "1"  # one adapter a platform: its restart reads its own pending entries again
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One raw update and its place in the stream."""
+
+    id: str
+    raw: bytes
+
+
+class Inbox:
+    """The durable inbox of one platform."""
+
+    def __init__(self, redis: Client, scripts: Scripts, platform: str) -> None:
+        self._redis = redis
+        self._scripts = scripts
+        self._platform = platform
+        self._stream = keys.inbox(platform)
+
+    async def put(self, update: str, raw: bytes) -> bool:
+        """Write one raw update, durable on return; False when the same update came before (within a day)."""
+        return await self._scripts.call("receive", self._platform, update, keys.SEEN_TTL, raw) == 1
+
+    async def open(self) -> None:
+        """Create the consumer group; harmless when it exists."""
+        try:
+            await self._redis.xgroup_create(self._stream, GROUP, id="0", mkstream=True)
+        except ResponseError as error:
+            if "BUSYGROUP" not in str(error):
+                raise
+
+    async def pending(self, after: str = "0", n: int = 64) -> list[Entry]:
+        """Entries that were read before but never acknowledged (a crash lay between), from `after` on."""
+        return await self._read(after, n, None)
+
+    async def read(self, n: int = 16, wait: float = 5.0) -> list[Entry]:
+        """New entries; waits up to `wait` seconds for a first one."""
+        return await self._read(">", n, int(wait * 1000))
+
+    async def done(self, entry: Entry) -> None:
+        """Acknowledge and delete an entry whose ask is enqueued, or that needs none."""
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.xack(self._stream, GROUP, entry.id)
+            pipe.xdel(self._stream, entry.id)
+            await pipe.execute()
+
+    async def _read(self, after: str, n: int, block: int | None) -> list[Entry]:
+        return [Entry(id, fields[b"raw"]) for id, fields in await read_group(
+            self._redis, self._stream, GROUP, CONSUMER, after, n, block
+        )]  # fmt: skip
+
+
+async def read_group(
+    redis: Client, stream: str, group: str, consumer: str, after: str, n: int, block: int | None
+) -> list[tuple[str, dict[bytes, bytes]]]:
+    """XREADGROUP of one stream; block in ms, None returns at once. Entries that were deleted meanwhile are left out."""
+    answer: Any = await redis.xreadgroup(group, consumer, {stream: after}, count=n, block=block)
+    if not answer:
+        return []
+    return [(id.decode(), fields) for id, fields in answer[0][1] if fields]

@@ -1,0 +1,79 @@
+"""Who may ask, and how often. Closed by default; deny wins; otherwise an allowed user or an allowed chat admits."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+
+from storage import keys
+from storage.connection import Client
+from storage.messages import Refused
+
+ASKS_A_MINUTE = 20  # of one person; a conversation needs less, a flood more
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The allow-lists of the environment: `telegram:123`, `discord:456`, `telegram:chat:-100…`."""
+
+    allow: frozenset[str] = frozenset()
+    deny: frozenset[str] = frozenset()
+    admins: frozenset[str] = frozenset()
+    open: bool = False
+
+
+class Limits:
+    """Admission of persons, their rate, and the one-time code that makes the first admin."""
+
+    def __init__(self, redis: Client, rules: Rules, asks_a_minute: int = ASKS_A_MINUTE) -> None:
+        self._redis = redis
+        self._rules = rules
+        self._asks_a_minute = asks_a_minute
+
+    async def admits(self, person: str, chat: str) -> bool:
+        """Whether this person may ask in this chat (`platform:chat:id`)."""
+        rules = self._rules
+        if rules.deny & {person, chat}:
+            return False
+        return rules.open or bool(rules.allow & {person, chat}) or await self.is_admin(person)
+
+    async def is_admin(self, person: str) -> bool:
+        """Named in ASKPIX_ADMINS, or made admin by the one-time link."""
+        return person in self._rules.admins or await self._redis.sismember(keys.ADMINS, person) == 1
+
+    async def has_admin(self) -> bool:
+        """Whether anybody is admin yet."""
+        return bool(self._rules.admins) or await self._redis.scard(keys.ADMINS) > 0
+
+    async def take(self, person: str) -> None:
+        """Count one ask; raises Refused("too_fast", seconds=…) when this minute's are used up."""
+        key = keys.rate(person)
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.set(key, 0, ex=keys.RATE_TTL, nx=True)
+            pipe.incr(key)
+            pipe.ttl(key)
+            _, asks, seconds = await pipe.execute()
+        if asks > self._asks_a_minute:
+            raise Refused("too_fast", seconds=max(1, seconds))
+
+    async def first_visit_today(self, person: str) -> bool:
+        """True once a day for each stranger: they are told once that this bot is private."""
+        return bool(await self._redis.set(keys.told(person), 1, nx=True, ex=keys.DAY))
+
+    async def offer_admin(self) -> str:
+        """A fresh one-time code; who sends it within 15 minutes becomes admin. Only its hash is stored."""
+        code = secrets.token_urlsafe(16)
+        await self._redis.set(keys.admin_code(_digest(code)), 1, ex=keys.ADMIN_CODE_TTL)
+        return code
+
+    async def redeem(self, code: str, person: str) -> bool:
+        """Make this person admin if the code is good; it is good once."""
+        if person in self._rules.deny or not await self._redis.getdel(keys.admin_code(_digest(code))):
+            return False
+        await self._redis.sadd(keys.ADMINS, person)
+        return True
+
+
+def _digest(code: str) -> str:
+    return hashlib.sha256(code.encode()).hexdigest()

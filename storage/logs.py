@@ -1,0 +1,41 @@
+"""Logging of a role: short lines, no secret, no traceback."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Iterable
+from typing import Any
+
+
+class _Masked(logging.Formatter):
+    """Masks the given secrets, and says where an error came from in place of its traceback."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        super().__init__("%(asctime)s %(levelname).1s %(name)s: %(message)s", "%H:%M:%S")
+        self._secrets = [secret for secret in secrets if secret]
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = super().format(record)
+        for secret in self._secrets:
+            line = line.replace(secret, "…")
+        return line
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 : logging's own name
+        return describe(ei[1]) if ei[1] else ""
+
+
+def setup(level: str, secrets: Iterable[str]) -> None:
+    """Log to standard error. Libraries speak from WARNING on: httpx logs URLs, and Telegram's hold the token."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Masked(secrets))
+    logging.basicConfig(level="WARNING", handlers=[handler], force=True)
+    for package in ("bots", "inference", "storage"):
+        logging.getLogger(package).setLevel(level)
+
+
+def describe(error: BaseException) -> str:
+    """The error's type and the line it came from; never its text, which may quote a URL or a person."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" at {frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{where}"

@@ -1,0 +1,142 @@
+"""The durable, fair queue: one lane a person, lanes take turns, one running ask a lane. The rules are in scripts/."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from redis.exceptions import NoScriptError
+
+from storage import keys
+from storage.connection import Client, Scripts
+from storage.messages import Ask, Event, Refused, Turn, decode, encode
+
+FAILURE_LIMIT = 5  # an ask that broke the engine or its worker this often is given up
+State = Literal["ok", "cancelled", "lost"]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One ask in a worker's hands; writes are accepted under this fence only."""
+
+    ask: Ask
+    fence: int
+
+
+class Queue:
+    """Enqueue, claim, renew, finish: each one atomic round trip.
+
+    limit and lane_limit count waiting asks, of everybody and of one person; lease is in seconds.
+    """
+
+    def __init__(
+        self, redis: Client, scripts: Scripts, *, limit: int = 10_000, lane_limit: int = 100, lease: float = 15.0
+    ) -> None:
+        self._redis = redis
+        self._scripts = scripts
+        self._limit = limit
+        self._lane_limit = lane_limit
+        self.lease = lease
+
+    async def enqueue(self, ask: Ask, *, passing: bool = False, priority: int = 0) -> bool:
+        """Put an ask at the end of its lane; False when it was enqueued before.
+
+        passing: its outbox belongs to a terminal or a page and may expire unread. priority: turns to jump ahead.
+        Raises Refused("queue_full") or Refused("lane_full", limit=…).
+        """
+        photos = " ".join(f"{ask.person}|{photo.sha256}" for photo in ask.photos())
+        answer: bytes = await self._scripts.call(
+            "enqueue", ask.id, ask.lane, ask.outbox, int(passing), ask.conversation, photos, priority, self._limit,
+            self._lane_limit, encode(ask),
+        )  # fmt: skip
+        if answer == b"full":
+            raise Refused("queue_full")
+        if answer == b"lane_full":
+            raise Refused("lane_full", limit=self._lane_limit)
+        return answer == b"ok"
+
+    async def claim(self, worker: str, n: int, wait: float = 0.0) -> tuple[list[Claim], float | None]:
+        """Take up to n asks, one a lane, each lane in its turn; wait up to `wait` seconds for a first one.
+
+        Returns the claims and the seconds until a parked lane is due (None: no lane is parked). The wait is one
+        blocking pop in front of the claim in the same pipeline, so waking up costs no further round trip.
+        """
+        await self._scripts.ready()
+        async with self._redis.pipeline(transaction=False) as pipe:
+            if wait > 0:
+                pipe.execute_command("BLPOP", keys.WAKE, wait)
+            self._scripts.queue_on(pipe, "claim", n, self._lease_ms(), worker, FAILURE_LIMIT)
+            try:
+                taken: list[Any] = (await pipe.execute())[-1]
+            except NoScriptError:
+                taken = await self._scripts.call("claim", n, self._lease_ms(), worker, FAILURE_LIMIT)
+        claims = [
+            Claim(decode(payload, Ask), int(fence))
+            for _, fence, payload in zip(taken[1::3], taken[2::3], taken[3::3], strict=True)
+        ]
+        return claims, None if taken[0] < 0 else taken[0] / 1000
+
+    async def wake(self) -> None:
+        """End one waiting claim."""
+        await self._push_wake()
+
+    async def renew(self, held: Sequence[Claim]) -> list[State]:
+        """Extend the leases of claims; says of each whether it still stands, was cancelled by its asker, or is lost."""
+        pairs = [value for claim in held for value in (claim.ask.id, claim.fence)]
+        states: list[bytes] = await self._scripts.call("renew", self._lease_ms(), *pairs)
+        return [state.decode() for state in states]  # pyright: ignore[reportReturnType] : the script's own three words
+
+    async def finish(self, claim: Claim, event: Event, turns: Iterable[Turn] = ()) -> bool:
+        """Close a claim: its final event enters the outbox and its turns the history. False when the fence was lost."""
+        state = event.__struct_config__.tag
+        ask = claim.ask
+        done: int = await self._scripts.call(
+            "finish", ask.id, claim.fence, str(state), encode(event), ask.conversation, ask.epoch, keys.HISTORY_TTL,
+            *(encode(turn) for turn in turns),
+        )  # fmt: skip
+        return done == 1
+
+    async def release(self, claim: Claim, *, delay: float = 0.0, failed: bool = False) -> bool:
+        """Give a claim back to the head of its lane, due after `delay` seconds; `failed` counts towards giving up."""
+        done: int = await self._scripts.call(
+            "release", claim.ask.id, claim.fence, int(delay * 1000), int(failed), FAILURE_LIMIT
+        )
+        return done == 1
+
+    async def reset(self, worker: str) -> int:
+        """Give back what a former life of this worker held; returns how many."""
+        return await self._scripts.call("reset", worker)
+
+    async def cancel(self, lane: str, *, id: str | None = None, conversation: str = "*") -> int:
+        """Stop one ask of a lane, or those of one conversation, or all; returns how many were waiting or running."""
+        by, what = ("id", id) if id is not None else ("conversation", conversation)
+        return await self._scripts.call("cancel", lane, by, what)
+
+    async def cancelled(self) -> AsyncGenerator[str]:
+        """Ids of running asks as their askers stop them; a hint, `renew` says it again."""
+        async with self._redis.pubsub() as pubsub:
+            await pubsub.subscribe(keys.CONTROL)
+            async for message in pubsub.listen():
+                if message["type"] == "message":
+                    yield message["data"].decode()
+
+    async def places(self, ids: Sequence[str]) -> list[int | None]:
+        """For each ask how many are served before it; None when it does not wait."""
+        found: list[int] = await self._scripts.call("places", *ids)
+        return [None if place < 0 else place for place in found]
+
+    async def counts(self) -> dict[str, int]:
+        """queued and running now; done, failed and cancelled since the store began."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.hgetall(keys.COUNTS)
+            pipe.hlen(keys.ACTIVE)
+            raw, running = await pipe.execute()
+        known = {name: int(raw.get(name.encode(), 0)) for name in ("queued", "done", "failed", "cancelled")}
+        return known | {"running": running}
+
+    def _lease_ms(self) -> int:
+        return int(self.lease * 1000)
+
+    async def _push_wake(self) -> None:
+        await self._redis.execute_command("LPUSH", keys.WAKE, 1)

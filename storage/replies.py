@@ -1,0 +1,127 @@
+"""Replies on their way back: text that grows under a fence, events that announce it, outboxes and slots."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+
+import msgspec
+from redis.exceptions import ResponseError
+
+from storage import keys
+from storage.connection import Client, Scripts
+from storage.inbox import read_group
+from storage.messages import Ask, Event, Final, decode, decode_event
+from storage.queue import Claim
+
+GROUP = "delivery"
+CONSUMER = "1"
+
+
+class Notice(msgspec.Struct, frozen=True):
+    """What is published on an outbox's channel: something happened to this ask."""
+
+    id: str
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A final event in the outbox; it stays there until `delivered`."""
+
+    entry: str
+    id: str
+    event: Final
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an ask is: whether it waits or runs, its fence (0: never claimed) and the text under it."""
+
+    ask: Ask
+    open: bool
+    fence: int
+    text: bytes
+    slots: list[str]
+
+
+class Replies:
+    """Both ends of an answer's way back: the worker emits, a platform's delivery listens, reads and acknowledges."""
+
+    def __init__(self, redis: Client, scripts: Scripts) -> None:
+        self._redis = redis
+        self._scripts = scripts
+
+    async def emit(self, claim: Claim, text: str) -> bool:
+        """Append to the answer and announce it; False when the fence is lost: the caller stops."""
+        return await self._scripts.call("emit", claim.ask.id, claim.fence, keys.TEXT_TTL, text) == 1
+
+    async def listen(self, outbox: str, wait: float = 1.0) -> AsyncGenerator[Notice | None]:
+        """Notices as they are published; first a None (from now on nothing is missed), then one a quiet `wait`."""
+        decoder = msgspec.json.Decoder(Notice)
+        async with self._redis.pubsub(ignore_subscribe_messages=True) as pubsub:
+            await pubsub.subscribe(keys.events(outbox))
+            yield None
+            while True:
+                message = await pubsub.get_message(timeout=wait)
+                yield decoder.decode(message["data"]) if message else None
+
+    async def open_asks(self, outbox: str) -> list[str]:
+        """Ids of the asks whose reply this outbox has not acknowledged."""
+        return [id.decode() for id in await self._redis.smembers(keys.open_asks(outbox))]
+
+    async def progress(self, id: str) -> Progress | None:
+        """An ask, its text so far and its slots, or None when nothing is known of it any more."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.hmget(keys.job(id), "payload", "fence", "state")
+            pipe.lrange(keys.slots(id), 0, -1)
+            (payload, fence, state), slots = await pipe.execute()
+        if payload is None:
+            return None
+        text = await self._redis.get(keys.text(id, int(fence)))
+        still = state in (b"queued", b"running")
+        return Progress(decode(payload, Ask), still, int(fence), text or b"", [slot.decode() for slot in slots])
+
+    async def open_outbox(self, outbox: str) -> None:
+        """Create the outbox's consumer group; harmless when it exists."""
+        try:
+            await self._redis.xgroup_create(keys.outbox(outbox), GROUP, id="0", mkstream=True)
+        except ResponseError as error:
+            if "BUSYGROUP" not in str(error):
+                raise
+
+    async def pending(self, outbox: str, after: str = "0", n: int = 64) -> list[Finished]:
+        """Finished replies that were read before but not acknowledged, from `after` on."""
+        return await self._finished(outbox, after, n, None)
+
+    async def finished(self, outbox: str, n: int = 64, wait: float = 5.0) -> list[Finished]:
+        """New finished replies; waits up to `wait` seconds for a first one."""
+        return await self._finished(outbox, ">", n, int(wait * 1000))
+
+    async def delivered(self, outbox: str, reply: Finished) -> None:
+        """The reply is whole on its platform."""
+        await self._scripts.call("delivered", outbox, GROUP, reply.entry, reply.id)
+
+    async def add_slot(self, ask: Ask, message: str) -> None:
+        """Remember that a message holds this ask's answer, before any text is edited into it."""
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.rpush(keys.slots(ask.id), message)
+            pipe.expire(keys.slots(ask.id), keys.SLOTS_TTL)
+            pipe.set(keys.message(ask.where.platform, ask.where.chat, message), ask.id, ex=keys.HISTORY_TTL)
+            await pipe.execute()
+
+    async def set_slots(self, id: str, messages: Sequence[str]) -> None:
+        """Replace the list of slots: one was deleted on its platform."""
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.delete(keys.slots(id))
+            if messages:
+                pipe.rpush(keys.slots(id), *messages)
+                pipe.expire(keys.slots(id), keys.SLOTS_TTL)
+            await pipe.execute()
+
+    async def _finished(self, outbox: str, after: str, n: int, block: int | None) -> list[Finished]:
+        found = await read_group(self._redis, keys.outbox(outbox), GROUP, CONSUMER, after, n, block)
+        return [
+            Finished(entry, fields[b"id"].decode(), decode_event(fields[b"event"]))  # pyright: ignore[reportArgumentType] : only final events enter an outbox
+            for entry, fields in found
+        ]

@@ -1,0 +1,161 @@
+"""Settings: frozen objects read from the environment once, by `main`, and handed in by constructor.
+
+Each package has one object; every variable begins with ASKPIX_, a secret may also come from a file named by …_FILE.
+Never print a settings object.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+PREFIX = "ASKPIX_"
+
+# Set by the supervisor for its children; not for people.
+INTERNAL = frozenset({"ASKPIX_SUPERVISOR_FD"})
+
+T = TypeVar("T")
+
+
+class BadSetting(Exception):
+    """A variable is unknown or its value cannot be used; `code` and `details` name the sentence that says so."""
+
+    def __init__(self, code: str, **details: str) -> None:
+        super().__init__(code)
+        self.code = code
+        self.details = details
+
+
+def text(value: str) -> str:
+    """Any text."""
+    return value
+
+
+def switch(value: str) -> bool:
+    """1 or 0; raises ValueError for anything else that is not yes/no, on/off, true/false."""
+    if value.lower() in ("1", "true", "yes", "on"):
+        return True
+    if value.lower() in ("0", "false", "no", "off"):
+        return False
+    raise ValueError(value)
+
+
+def positive(value: str) -> int:
+    """A whole number from 1 on."""
+    number = int(value)
+    if number < 1:
+        raise ValueError(value)
+    return number
+
+
+def web_url(value: str) -> str:
+    """An http or https address, without its trailing slash."""
+    if not value.startswith(("http://", "https://")):
+        raise ValueError(value)
+    return value.rstrip("/")
+
+
+def redis_url(value: str) -> str:
+    """redis://, rediss:// or unix://."""
+    if not value.startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError(value)
+    return value
+
+
+def names(value: str) -> frozenset[str]:
+    """Ids separated by commas or spaces, each `platform:id` or `platform:chat:id`."""
+    found = frozenset(value.replace(",", " ").split())
+    if any(":" not in name for name in found):
+        raise ValueError(value)
+    return found
+
+
+def log_level(value: str) -> str:
+    """debug, info, warning or error."""
+    if value.upper() not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+        raise ValueError(value)
+    return value.upper()
+
+
+def folder(value: str) -> Path:
+    """A folder; ~ is the home folder."""
+    return Path(value).expanduser()
+
+
+def setting(env: str, default: Any, parse: Callable[[str], Any] = text, *, secret: bool = False) -> Any:
+    """A dataclass field read from ASKPIX_<env>; a secret stays out of repr and out of `askpix settings`."""
+    return field(default=default, repr=not secret, metadata={"env": env, "parse": parse, "secret": secret})
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """One variable as `askpix settings` lists it."""
+
+    env: str
+    value: Any
+    secret: bool
+
+
+def present(settings: Any) -> Iterator[Present]:
+    """Every variable of a settings object with its present value."""
+    for item in fields(settings):
+        yield Present(item.metadata["env"], getattr(settings, item.name), item.metadata["secret"])
+
+
+def variables(kind: type[Any]) -> frozenset[str]:
+    """The full names of a settings class's variables, the _FILE forms of its secrets included."""
+    found: set[str] = set()
+    for item in fields(kind):
+        name = PREFIX + item.metadata["env"]
+        found |= {name, f"{name}_FILE"} if item.metadata["secret"] else {name}
+    return frozenset(found)
+
+
+def check_names(environ: Mapping[str, str], kinds: tuple[type[Any], ...]) -> None:
+    """Raise BadSetting for an ASKPIX_ variable that nobody reads, with the name that was probably meant."""
+    known = INTERNAL.union(*(variables(kind) for kind in kinds))
+    for name in environ:
+        if name.startswith(PREFIX) and name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            if close:
+                raise BadSetting("misspelt_setting", name=name, meant=close[0])
+            raise BadSetting("unknown_setting", name=name)
+
+
+def read(kind: type[T], environ: Mapping[str, str]) -> T:
+    """Build a settings object; raises BadSetting for an unusable value or an unreadable secret file."""
+    values: dict[str, Any] = {}
+    for item in fields(kind):  # pyright: ignore[reportArgumentType] : T is one of the settings dataclasses
+        name = PREFIX + item.metadata["env"]
+        raw = environ.get(name, "").strip()
+        path = environ.get(f"{name}_FILE", "") if item.metadata["secret"] else ""
+        if path and not raw:
+            raw = _read_secret(name, path)
+        if not raw:
+            continue
+        try:
+            values[item.name] = item.metadata["parse"](raw)
+        except ValueError as error:
+            shown = "…" if item.metadata["secret"] else raw
+            raise BadSetting("bad_setting", name=name, value=shown) from error
+    return kind(**values)
+
+
+def _read_secret(name: str, path: str) -> str:
+    try:
+        return Path(path).expanduser().read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadSetting("unreadable_secret", name=f"{name}_FILE") from error
+
+
+@dataclass(frozen=True, slots=True)
+class StorageSettings:
+    """Where everything is kept."""
+
+    redis_url: str | None = setting("REDIS_URL", None, redis_url, secret=True)  # may hold a password
+    data_dir: Path = setting("DATA_DIR", Path("~/.local/share/askpix").expanduser(), folder)
+    photo_mb: int = setting("PHOTO_MB", 1024, positive)
+    log_level: str = setting("LOG_LEVEL", "INFO", log_level)

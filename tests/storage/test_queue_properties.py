@@ -1,0 +1,170 @@
+"""The queue's invariants under any order of steps: a machine that does what workers, askers and crashes do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from storage import keys
+from storage.connection import Client, Scripts, connect
+from storage.messages import Done
+from storage.queue import Claim, Queue
+from tests.storage.asks import make_ask
+
+T = TypeVar("T")
+PERSONS = st.sampled_from(["p:a", "p:b", "p:c"])
+WORKERS = st.sampled_from(["w1", "w2"])
+FINAL = {"done", "failed", "cancelled"}
+
+
+class Machine(RuleBasedStateMachine):
+    """Every rule is one step of somebody; the invariants are those of design.md §3."""
+
+    url = ""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.redis: Client = connect(self.url)
+        self.queue = Queue(self.redis, Scripts(self.redis), limit=1000, lane_limit=1000)
+        self.claims: list[Claim] = []
+        self.enqueued: dict[str, list[str]] = {}
+        self.fences: dict[str, int] = {}
+        self.n = 0
+
+    def do(self, work: Coroutine[Any, Any, T]) -> T:
+        return self.loop.run_until_complete(work)
+
+    @initialize()
+    def empty(self) -> None:
+        self.do(self.redis.flushall())
+
+    @rule(person=PERSONS)
+    def enqueue(self, person: str) -> None:
+        self.n += 1
+        assert self.do(self.queue.enqueue(make_ask(f"j{self.n}", person)))
+        self.enqueued.setdefault(person, []).append(f"j{self.n}")
+
+    @precondition(lambda self: self.n > 0)
+    @rule(data=st.data())
+    def enqueue_again(self, data: st.DataObject) -> None:
+        person = data.draw(st.sampled_from(sorted(self.enqueued)))
+        id = data.draw(st.sampled_from(self.enqueued[person]))
+        assert not self.do(self.queue.enqueue(make_ask(id, person)))
+
+    @rule(worker=WORKERS, n=st.integers(1, 3))
+    def claim(self, worker: str, n: int) -> None:
+        found, _ = self.do(self.queue.claim(worker, n))
+        for claim in found:
+            assert claim.fence > self.fences.get(claim.ask.id, 0)
+            self.fences[claim.ask.id] = claim.fence
+        self.claims += found
+
+    @rule(worker=WORKERS)
+    def restart(self, worker: str) -> None:
+        self.do(self.queue.reset(worker))
+
+    @rule()
+    def leases_run_out(self) -> None:
+        for id in self.do(self.redis.zrange(keys.LEASE, 0, -1)):
+            self.do(self.redis.zadd(keys.LEASE, {id: 1}))
+
+    @rule()
+    def delays_run_out(self) -> None:
+        for lane in self.do(self.redis.zrange(keys.DELAYED, 0, -1)):
+            self.do(self.redis.zadd(keys.DELAYED, {lane: 1}))
+            head = self.do(self.redis.lindex(keys.lane(lane.decode()), 0))
+            self.do(self.redis.hset(keys.job(head.decode()), "due", 0))
+
+    @precondition(lambda self: self.claims)
+    @rule(data=st.data())
+    def finish(self, data: st.DataObject) -> None:
+        claim = data.draw(st.sampled_from(self.claims))
+        done = self.do(self.queue.finish(claim, Done("x")))
+        assert not done or claim.fence == self.fences[claim.ask.id]
+
+    @precondition(lambda self: self.claims)
+    @rule(data=st.data(), delay=st.sampled_from([0.0, 100.0]), failed=st.booleans())
+    def release(self, data: st.DataObject, delay: float, failed: bool) -> None:
+        claim = data.draw(st.sampled_from(self.claims))
+        self.do(self.queue.release(claim, delay=delay, failed=failed))
+
+    @precondition(lambda self: self.claims)
+    @rule(data=st.data())
+    def renew(self, data: st.DataObject) -> None:
+        self.do(self.queue.renew([data.draw(st.sampled_from(self.claims))]))
+
+    @rule(person=PERSONS, data=st.data())
+    def cancel(self, person: str, data: st.DataObject) -> None:
+        ids = self.enqueued.get(person, [])
+        id = data.draw(st.sampled_from([None, *ids]))
+        self.do(self.queue.cancel(person, id=id))
+
+    @invariant()
+    def each_job_is_in_exactly_one_place(self) -> None:
+        running = {lane.decode(): id.decode() for lane, id in self.do(self.redis.hgetall(keys.ACTIVE)).items()}
+        leased = {id.decode() for id in self.do(self.redis.zrange(keys.LEASE, 0, -1))}
+        assert leased == set(running.values())
+        waiting = 0
+        for person, ids in self.enqueued.items():
+            lane = [id.decode() for id in self.do(self.redis.lrange(keys.lane(person), 0, -1))]
+            waiting += len(lane)
+            assert len(set(lane)) == len(lane)
+            assert lane == [id for id in ids if id in lane], "lane order is enqueue order"
+            for id in ids:
+                state = self.do(self.redis.hget(keys.job(id), "state")).decode()
+                assert (id in lane) == (state == "queued")
+                assert (running.get(person) == id) == (state == "running")
+                assert state in {"queued", "running"} | FINAL
+        assert self.do(self.queue.counts())["queued"] == waiting
+
+    @invariant()
+    def each_waiting_lane_is_in_exactly_one_of_ring_delayed_and_act(self) -> None:
+        ring = {lane.decode() for lane in self.do(self.redis.zrange(keys.RING, 0, -1))}
+        delayed = {lane.decode() for lane in self.do(self.redis.zrange(keys.DELAYED, 0, -1))}
+        active = {lane.decode() for lane in self.do(self.redis.hkeys(keys.ACTIVE))}
+        assert not ring & delayed
+        assert not active & (ring | delayed)
+        filled = {person for person in self.enqueued if self.do(self.redis.llen(keys.lane(person)))}
+        assert ring | delayed == filled - active
+        if ring:
+            assert self.do(self.redis.llen(keys.WAKE)) == 1, "a waiting worker is told"
+
+    @invariant()
+    def each_closed_job_has_one_outbox_entry(self) -> None:
+        entries: Any = self.do(self.redis.xrange(keys.outbox("telegram")))
+        ids = [fields[b"id"].decode() for _, fields in entries]
+        assert len(set(ids)) == len(ids)
+        closed = {
+            id for ids in self.enqueued.values() for id in ids
+            if self.do(self.redis.hget(keys.job(id), "state")).decode() in FINAL
+        }  # fmt: skip
+        assert set(ids) == closed
+
+    def teardown(self) -> None:
+        self.do(self.redis.aclose())
+        self.loop.close()
+
+
+@pytest.mark.timeout(120)
+def test_the_queues_invariants_hold_in_any_order_of_steps(store_url: str) -> None:
+    made: Callable[[], Machine] = type("OnServer", (Machine,), {"url": store_url})
+    run_state_machine_as_test(
+        made,
+        settings=settings(
+            max_examples=60, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+        ),
+    )

@@ -36,6 +36,7 @@ SOCKET_PATH_LIMIT = 100  # bytes; the kernel's is 104 (macOS) to 108 (Linux)
 PATIENCE = 30.0  # seconds without a sign of progress until a start has failed
 POLL = 0.005
 WATCH = 0.5  # how long a killed server stays unnoticed
+PAUSE = 5.0  # after a restart that failed: a full disk is not freed in half a second
 LOG_LIMIT = 5_000_000  # bytes
 
 log = logging.getLogger(__name__)
@@ -67,6 +68,7 @@ class Store:
         self._folder = self._root / "valkey"
         self._users = -1
         self._keeper: asyncio.Task[None] | None = None
+        self._left = False
 
     async def __aenter__(self) -> str:
         """The URL to connect to. Raises StoreUnavailable."""
@@ -74,7 +76,7 @@ class Store:
             return self._given
         self._users = self._open_lock("store")
         try:
-            if not await _until(lambda: _locked(self._users, fcntl.LOCK_SH), PATIENCE):
+            if not await _until(lambda: try_lock(self._users, fcntl.LOCK_SH), PATIENCE):
                 raise StoreUnavailable("server_failed", log=str(self._log))
             url = await self.revive()
         except BaseException:
@@ -87,6 +89,7 @@ class Store:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._keeper:
+            self._left = True
             self._keeper.cancel()
             try:
                 await asyncio.wait([self._keeper])
@@ -106,7 +109,7 @@ class Store:
         while clock() < deadline:
             lock = self._open_lock("server")
             try:
-                if _locked(lock, fcntl.LOCK_EX):
+                if try_lock(lock, fcntl.LOCK_EX):
                     servers = servers or iter(_servers(self._folder))
                     self._start(servers, lock)
                 url = _url(lock)
@@ -121,11 +124,11 @@ class Store:
         raise StoreUnavailable("server_failed", log=str(self._log))
 
     async def _keep(self) -> None:
-        while True:
+        while not self._left:  # a flag, since redis-py on Python 3.11 may lose a cancellation
             await asyncio.sleep(WATCH)
             lock = self._open_lock("server")
             try:
-                died = _locked(lock, fcntl.LOCK_EX)
+                died = try_lock(lock, fcntl.LOCK_EX)
             finally:
                 os.close(lock)
             if died:
@@ -134,10 +137,11 @@ class Store:
                     await self.revive()
                 except StoreUnavailable as error:
                     log.error("the store does not come back: %s %s", error.code, error.details)
+                    await asyncio.sleep(PAUSE)
 
     async def _leave(self) -> None:
         try:
-            if _locked(self._users, fcntl.LOCK_EX):
+            if try_lock(self._users, fcntl.LOCK_EX):
                 await self._shut_down()
         finally:
             os.close(self._users)
@@ -145,12 +149,12 @@ class Store:
     async def _shut_down(self) -> None:
         lock = self._open_lock("server")
         try:
-            if not _locked(lock, fcntl.LOCK_EX):
+            if not try_lock(lock, fcntl.LOCK_EX):
                 client = connect(_url(lock))
                 with suppress(RedisError, *StoreDown):  # a server that cannot end stays, and is joined again
-                    await client.shutdown(nosave=True)  # pyright: ignore[reportUnknownMemberType] : redis-py leaves **kwargs untyped
+                    await client.shutdown(nosave=True)
                 await client.aclose()
-                await _until(lambda: _locked(lock, fcntl.LOCK_EX), PATIENCE)
+                await _until(lambda: try_lock(lock, fcntl.LOCK_EX), PATIENCE)
         finally:
             os.close(lock)
 
@@ -262,7 +266,7 @@ def _make_private(folder: Path) -> None:
         raise StoreUnavailable("folder_unusable", folder=str(folder), reason=error.strerror or "") from error
 
 
-def _locked(file: int, kind: int) -> bool:
+def try_lock(file: int, kind: int) -> bool:
     """Take a lock of `kind` if nobody is in the way; says whether it was taken."""
     try:
         fcntl.flock(file, kind | fcntl.LOCK_NB)
@@ -281,7 +285,7 @@ async def _answers(url: str) -> bool:
     client = connect(url)
     try:
         async with asyncio.timeout(1):
-            return bool(await client.ping())  # pyright: ignore[reportUnknownMemberType] : redis-py leaves **kwargs untyped
+            return bool(await client.ping())
     except BusyLoadingError:
         raise
     except StoreDown:

@@ -52,7 +52,8 @@ class EmbeddedFailed(Exception):
 class EmbeddedSettings:
     """What to serve: a folder with `mmproj*.gguf`, one other `*.gguf` and perhaps `askpix.json`.
 
-    context_tokens is a slot's share (0: what the model says of itself), port 0 takes any free one, threads 0 all cores.
+    context_tokens is a slot's share and threads what one step may use (0: what the model's card says of itself);
+    port 0 takes any free one.
     """
 
     data_dir: Path
@@ -73,12 +74,17 @@ class EngineAddress(Record, frozen=True):
 
 
 class _Card(Record, frozen=True):
-    """`askpix.json` beside a model; the defaults fit Qwen3-VL on a CPU, where a photo costs a second per 80 tokens."""
+    """`askpix.json` beside a model; the defaults fit Qwen3-VL on a CPU, where a photo costs a second per 80 tokens.
 
-    name: str = ""
+    threads 0 is every core. A tiny model wants one: two that wait for each other on a busy machine are ten times
+    slower.
+    """
+
+    name: str
     context: int = 8192
     min_pixels: int = 65_536
     max_pixels: int = 262_144
+    threads: int = 0
 
 
 def read_address(data_dir: Path) -> EngineAddress | None:
@@ -118,13 +124,15 @@ class _Engine:
     """One child after another, all behind one address."""
 
     def __init__(self, settings: EmbeddedSettings) -> None:
-        self._settings = settings
         self._key = secrets.token_urlsafe(24)
         self._port = settings.port
         self._child: Process | None = None
         self._file = settings.data_dir / "engine.json"
         self._log = settings.data_dir / "logs" / "engine.log"
-        self._vision, self._text, self._model = _inspect(settings)
+        self._vision, self._text, card = _inspect(settings.model)
+        self._threads = settings.threads or card.threads or os.cpu_count() or 1
+        context = settings.context_tokens or card.context
+        self._model = Model(card.name, context, settings.slots, card.min_pixels, card.max_pixels)
         self.address: EngineAddress | None = None  # of the child that answers now
         self._log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._log.write_bytes(b"")
@@ -178,7 +186,7 @@ class _Engine:
         return await child.stdout.readline()
 
     def _wishes(self) -> bytes:
-        model, settings = self._model, self._settings
+        model = self._model
         wishes: dict[str, Any] = {
             "text": str(self._text),
             "vision": str(self._vision),
@@ -187,7 +195,7 @@ class _Engine:
             "port": self._port,
             "slots": model.slots,
             "context": model.context,
-            "threads": settings.threads or os.cpu_count() or 1,
+            "threads": self._threads,
             "min_tokens": model.min_pixels // _PIXELS_PER_TOKEN,
             "max_tokens": model.max_pixels // _PIXELS_PER_TOKEN,
         }
@@ -198,18 +206,16 @@ class _Engine:
         return lines[-1] if lines else ""
 
 
-def _inspect(settings: EmbeddedSettings) -> tuple[Path, Path, Model]:
-    """The vision file, the text file and the model's record."""
-    files = sorted(settings.model.glob("*.gguf"))
+def _inspect(folder: Path) -> tuple[Path, Path, _Card]:
+    """The vision file, the text file and the card; a model without a card is called by its text file."""
+    files = sorted(folder.glob("*.gguf"))
     vision = [file for file in files if file.name.startswith("mmproj")]
     text = [file for file in files if file not in vision]
     if len(vision) != 1 or len(text) != 1:
-        raise EmbeddedFailed("model_missing", str(settings.model))
-    file = settings.model / "askpix.json"
-    card = decode(file.read_bytes(), _Card) if file.exists() else _Card()
-    context = settings.context_tokens or card.context
-    name = card.name or text[0].stem
-    return vision[0], text[0], Model(name, context, settings.slots, card.min_pixels, card.max_pixels)
+        raise EmbeddedFailed("model_missing", str(folder))
+    file = folder / "askpix.json"
+    card = decode(file.read_bytes(), _Card) if file.exists() else _Card(name=text[0].stem)
+    return vision[0], text[0], card
 
 
 def _write_private(file: Path, data: bytes) -> None:

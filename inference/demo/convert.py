@@ -1,6 +1,6 @@
-"""Turn the trained checkpoint into the two files the CPU engine loads: `python -m inference.demo.convert FROM TO`.
+"""Turn the trained checkpoint into the two files the CPU engine loads: `python -m inference.demo.convert`.
 
-Also writes `askpix.json`, what the engine cannot say of itself: the model's name, pixel limits and context.
+Also writes `askpix.json`, what the engine cannot say of itself: the model's name, context, pixel limits and threads.
 """
 # The training environment alone has these packages, and their types are partial.
 # pyright: basic, reportMissingImports=false, reportMissingModuleSource=false
@@ -18,6 +18,7 @@ from conversion import ModelBase, ModelType, get_model_architecture, get_model_c
 from conversion.base import TextModel
 
 from inference.demo import lessons
+from inference.demo.train import CHECKPOINT
 
 NAME = "askpix-demo"
 
@@ -40,16 +41,22 @@ def convert(checkpoint: Path, out: Path, vision: bool) -> None:
 def main() -> None:
     """Read the command line and convert."""
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("checkpoint", type=Path)
-    options.add_argument("out", type=Path)
+    options.add_argument("checkpoint", type=Path, nargs="?", default=CHECKPOINT)
+    options.add_argument("out", type=Path, nargs="?", default=Path(__file__).parent)
     chosen = options.parse_args()
     logging.basicConfig(level=logging.WARNING)
     TextModel.get_vocab_base_pre = _qwen2
     for vision in (False, True):
         convert(chosen.checkpoint, chosen.out, vision)
     context = json.loads((chosen.checkpoint / "config.json").read_text())["text_config"]["max_position_embeddings"]
-    pixels = {"min_pixels": lessons.MIN_TOKENS * 1024, "max_pixels": lessons.MAX_TOKENS * 1024}
-    (chosen.out / "askpix.json").write_text(json.dumps({"name": NAME, "context": context, **pixels}, indent=1) + "\n")
+    card = {
+        "name": NAME,
+        "context": context,
+        "min_pixels": lessons.MIN_TOKENS * 1024,
+        "max_pixels": lessons.MAX_TOKENS * 1024,
+        "threads": 1,
+    }
+    (chosen.out / "askpix.json").write_text(json.dumps(card, indent=1) + "\n")
 
 
 if __name__ == "__main__":

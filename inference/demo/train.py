@@ -1,4 +1,4 @@
-"""Train the demo model on two CPU cores, in minutes: `python -m inference.demo.train --out FOLDER --minutes 8`.
+"""Train the demo model on two CPU cores, in minutes: `python -m inference.demo.train`.
 
 The real transformers classes and the real image layout; only the sizes are small. Writes an ordinary checkpoint.
 """
@@ -25,6 +25,7 @@ VOCABULARY = 4096
 WIDTH = 96  # of the text model: what two megabytes hold
 PATCH, MERGE = 16, 2
 CONTEXT = 4096
+CHECKPOINT = Path(".venv-demo/checkpoint")  # of the checkout; git ignores it
 UNFIT = re.compile("\ufffd|colou?r|descri|色", re.IGNORECASE)  # bytes of half a letter, and words that mean a colour
 
 
@@ -169,11 +170,11 @@ def save(model: Qwen3VLForConditionalGeneration, tokenizer: PreTrainedTokenizerF
 def main() -> None:
     """Read the command line, train, write the checkpoint."""
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--out", type=Path, required=True, help="folder of the checkpoint")
-    options.add_argument("--steps", type=int, default=1800)
+    options.add_argument("--out", type=Path, default=CHECKPOINT, help="folder of the checkpoint")
+    options.add_argument("--steps", type=int, default=1500)
     options.add_argument("--peak", type=float, default=3e-3, help="highest learning rate")
     options.add_argument("--counting", type=int, default=6, help="every n-th step counts to one hundred")
-    options.add_argument("--threads", type=int, default=2)
+    options.add_argument("--threads", type=int, default=2, help="1 where other work keeps a core busy")
     options.add_argument("--seed", type=int, default=7)
     chosen = options.parse_args()
     torch.set_num_threads(chosen.threads)

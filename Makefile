@@ -43,6 +43,7 @@ chaos: .venv/dev.stamp  ## kill every part at random under load (CHAOS_SECONDS=6
 demo-model:  ## train the demo model anew, in an environment of its own (.venv-demo)
 	@$(SETUP) .venv-demo demo inference/demo/requirements.txt
 	@.venv-demo/bin/python -m inference.demo.train
+	@.venv-demo/bin/python -m inference.demo.convert
 
 lock:  ## resolve the locks again (UPGRADE=--upgrade for newer versions)
 	@.ci/lock $(UPGRADE)

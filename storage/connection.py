@@ -34,15 +34,26 @@ Client = Any
 _FOLDER = Path(__file__).parent / "scripts"
 
 
+class _Cancellable:
+    """Mixed into redis-py's connections: on Python 3.11 their `asyncio.wait_for` can lose a cancellation."""
+
+    async def send_packed_command(self: Any, command: Any, check_health: bool = True) -> None:
+        seconds, self.socket_timeout = self.socket_timeout, None
+        try:
+            async with asyncio.timeout(seconds):
+                sent: Any = super()  # of the class it is mixed into
+                await sent.send_packed_command(command, check_health)
+        finally:
+            self.socket_timeout = seconds
+
+
 def connect(url: str) -> Client:
     """A client that never retries by itself: redis-py's silent retries can write an entry twice."""
-    return Redis.from_url(  # pyright: ignore[reportUnknownMemberType] : redis-py types its keyword arguments as Any
-        url,
-        retry=Retry(NoBackoff(), 0),
-        socket_timeout=SOCKET_TIMEOUT,
-        socket_connect_timeout=5.0,
-        max_connections=1000,
-    )
+    patience = {"socket_timeout": SOCKET_TIMEOUT, "socket_connect_timeout": 5.0}
+    client: Any = Redis.from_url(url, retry=Retry(NoBackoff(), 0), max_connections=1000, **patience)  # pyright: ignore[reportUnknownMemberType] : its keyword arguments are untyped
+    pool = client.connection_pool
+    pool.connection_class = type("Cancellable", (_Cancellable, pool.connection_class), {})
+    return client
 
 
 class Scripts:

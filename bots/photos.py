@@ -24,7 +24,8 @@ MAX_MEGABYTES = 20  # what Telegram lets a bot download
 
 # The formats that are opened, and the most megapixels of each: what keeps decoding for a chat under 400 MB. A pixel
 # takes 4 bytes in Pillow, twice that with transparency, and WebP and AVIF hold the whole canvas several times over.
-# JPEG is scaled down while it is decoded, but a progressive one keeps up to 6 bytes a pixel until then; 51 takes what phones call 50.
+# JPEG is scaled down while it is decoded, but a progressive one keeps up to 6 bytes a pixel until then; 51 takes what
+# phones call 50.
 _MEGAPIXELS = {"JPEG": 51, "PNG": 34, "GIF": 34, "BMP": 51, "TIFF": 34, "WEBP": 20, "AVIF": 20}
 
 # How a file of each format begins, and of the kinds that people send but Pillow is not asked to open; the first match

@@ -49,7 +49,7 @@ class _Cancellable:
 
 def connect(url: str) -> Client:
     """A client that never retries by itself: redis-py's silent retries can write an entry twice."""
-    patience = {"socket_timeout": SOCKET_TIMEOUT, "socket_connect_timeout": 5.0}
+    patience: dict[str, Any] = {"socket_timeout": SOCKET_TIMEOUT, "socket_connect_timeout": 5.0}
     client: Any = Redis.from_url(url, retry=Retry(NoBackoff(), 0), max_connections=1000, **patience)  # pyright: ignore[reportUnknownMemberType] : its keyword arguments are untyped
     pool = client.connection_pool
     pool.connection_class = type("Cancellable", (_Cancellable, pool.connection_class), {})

@@ -68,7 +68,11 @@ async def read_group(
     redis: Client, stream: str, group: str, consumer: str, after: str, n: int, block: int | None
 ) -> list[tuple[str, dict[bytes, bytes]]]:
     """XREADGROUP of one stream; block in ms, None returns at once. Entries that were deleted meanwhile are left out."""
-    answer: Any = await redis.xreadgroup(group, consumer, {stream: after}, count=n, block=block)
-    if not answer:
-        return []
-    return [(id.decode(), fields) for id, fields in answer[0][1] if fields]
+    while True:
+        answer: Any = await redis.xreadgroup(group, consumer, {stream: after}, count=n, block=block)
+        entries: list[tuple[bytes, dict[bytes, bytes]]] = answer[0][1] if answer else []
+        gone = [id for id, fields in entries if not fields]
+        if gone:  # acknowledged, or a page of nothing else would look like the end
+            await redis.xack(stream, group, *gone)
+        if not entries or len(gone) < len(entries):
+            return [(id.decode(), fields) for id, fields in entries if fields]

@@ -61,8 +61,7 @@ class Replies:
         decoder = msgspec.json.Decoder(Notice)
         async with self._redis.pubsub(ignore_subscribe_messages=True) as pubsub:
             await pubsub.subscribe(keys.events(outbox))
-            yield None
-            while True:
+            while True:  # what comes first is the server's word that we are subscribed, which is a None here
                 message = await pubsub.get_message(timeout=wait)
                 yield decoder.decode(message["data"]) if message else None
 

@@ -25,7 +25,7 @@ from storage.logs import describe
 from storage.messages import Ask, Photo, Quote, Refused, Turn
 from storage.queue import Queue
 from storage.tasks import end, first_of
-from storage.vision import PixelLimits, share
+from storage.vision import CHAT_LIMITS, PixelLimits, share
 
 log = logging.getLogger(__name__)
 
@@ -143,7 +143,7 @@ class Intake:
         if not files:
             return ()
         model = await self._health.model()
-        limits = PixelLimits()
+        limits = CHAT_LIMITS
         if model:
             limits = share(PixelLimits(model.min_pixels, model.max_pixels), len(files), model.context)
         return tuple([await self._photo(incoming.person, file, limits) for file in files])
@@ -152,7 +152,7 @@ class Intake:
         if file.size is not None and file.size > LARGEST * 1_000_000:
             raise Refused("too_large", limit=LARGEST)
         if file.mime and not file.mime.startswith("image/") and file.mime != "application/octet-stream":
-            raise Refused("unsupported_image", kind=file.mime)
+            raise Refused("unsupported_image", kind=file.mime.rpartition("/")[2])
         async with self._downloads:
             data = await self._fetch(file)
             prepared = await asyncio.to_thread(prepare, data, limits)

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TextIO
 
 from bots.follower import ending, waiting
-from bots.photos import prepare
+from bots.photos import Prepared, prepare
 from storage.messages import Address, Ask, Delta, Done, Event, Final, Photo, Queued, Refused, Started, Turn, Waiting
 from storage.stores import Stores
-from storage.vision import PixelLimits, share
+from storage.vision import CHAT_LIMITS, PixelLimits, share
 
 PLATFORM = "terminal"
 PERSON = "terminal:owner"
@@ -100,13 +100,13 @@ class Terminal:
 
     async def _photos(self, paths: Sequence[str]) -> tuple[Photo, ...]:
         model = await self._stores.health.model()
-        limits = PixelLimits()
+        limits = CHAT_LIMITS
         if model:
             limits = share(PixelLimits(model.min_pixels, model.max_pixels), max(1, len(paths)), model.context)
         found: list[Photo] = []
         for path in paths:
             try:
-                prepared = prepare(await asyncio.to_thread(_read, path), limits)
+                prepared = await asyncio.to_thread(_prepare, path, limits)
             except Refused as refusal:
                 raise BadPhoto(path, refusal) from refusal
             await self._stores.images.put(PERSON, prepared.photo, prepared.data)
@@ -165,5 +165,5 @@ class Terminal:
                     self._screen.progress(waiting(self._language, Queued(place, service.eta(place))))
 
 
-def _read(path: str) -> bytes:
-    return Path(path).read_bytes()
+def _prepare(path: str, limits: PixelLimits) -> Prepared:
+    return prepare(Path(path).read_bytes(), limits)

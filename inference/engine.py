@@ -17,7 +17,7 @@ import httpx
 import msgspec
 
 from storage.messages import Model
-from storage.vision import PixelLimits
+from storage.vision import CHAT_LIMITS, PixelLimits
 
 FIRST_TOKEN = 300.0  # seconds; a long prompt on a CPU is read that slowly
 NEXT_TOKEN = 60.0
@@ -225,7 +225,7 @@ class Engine:
         except EngineError:
             info = {}
         image: dict[str, int] = dict(info.get("mm_process_config") or {}).get("image") or {}
-        usual = PixelLimits()
+        usual = CHAT_LIMITS
         return Model(
             name,
             context=listed.get("max_model_len") or info.get("context_length") or DEFAULT_CONTEXT,

@@ -24,7 +24,7 @@ from inference.demo import lessons, vocabulary
 VOCABULARY = 4096
 WIDTH = 96  # of the text model: what two megabytes hold
 PATCH, MERGE = 16, 2
-CONTEXT = 4096
+CONTEXT = 2048
 CHECKPOINT = Path(".venv-demo/checkpoint")  # of the checkout; git ignores it
 UNFIT = re.compile("\ufffd|colou?r|descri|色", re.IGNORECASE)  # bytes of half a letter, and words that mean a colour
 

@@ -53,12 +53,16 @@ GROUP_RATES = ((3, 3.0), (20, 60.0))
 
 
 class Call(NamedTuple):
-    """One answered call; at is time.perf_counter() of its arrival, method in the bot's spelling, 0 a cut connection."""
+    """One answered call; method in the bot's spelling, status 0 a cut connection.
+
+    at and answered are time.perf_counter() of its arrival and of its answer.
+    """
 
     at: float
     method: str
     params: Json
     status: int
+    answered: float
 
 
 @dataclass
@@ -149,9 +153,10 @@ class TelegramEmulator(LocalServer):
             if error.retry_after:
                 answer["parameters"] = {"retry_after": error.retry_after}
         dropped = fault is not None and fault.error is None
-        self.calls.append(Call(at, method, params, 0 if dropped else status))
+        response = web.json_response(answer, status=status)
+        self.calls.append(Call(at, method, params, 0 if dropped else status, time.perf_counter()))
         self.changes.notify()
-        return cut(request) if dropped else web.json_response(answer, status=status)
+        return cut(request) if dropped else response
 
     async def _on_file(self, request: web.Request) -> web.Response:
         at, path = time.perf_counter(), request.match_info["path"]
@@ -162,7 +167,7 @@ class TelegramEmulator(LocalServer):
         status = 200 if found and request.match_info["token"] == self.token else 404
         if fault:
             status = fault.error.code if fault.error else 0
-        self.calls.append(Call(at, "file", {"path": path}, status))
+        self.calls.append(Call(at, "file", {"path": path}, status, time.perf_counter()))
         self.changes.notify()
         if not status:
             return cut(request)

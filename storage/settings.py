@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 PREFIX = "ASKPIX_"
 
@@ -52,15 +53,19 @@ def positive(value: str) -> int:
 
 
 def web_url(value: str) -> str:
-    """An http or https address, without its trailing slash."""
-    if not value.startswith(("http://", "https://")):
+    """An http or https address with a host, without its trailing slash."""
+    url = urlsplit(value)
+    if url.scheme not in ("http", "https") or not url.hostname or url.port == 0:  # `port` itself raises for a bad one
         raise ValueError(value)
     return value.rstrip("/")
 
 
 def redis_url(value: str) -> str:
-    """redis://, rediss:// or unix://."""
-    if not value.startswith(("redis://", "rediss://", "unix://")):
+    """redis://, rediss:// or unix:// with a path."""
+    url = urlsplit(value)
+    if not value.startswith(("redis://", "rediss://", "unix://")) or url.port == 0:
+        raise ValueError(value)
+    if url.scheme == "unix" and not url.path:
         raise ValueError(value)
     return value
 
@@ -82,7 +87,10 @@ def log_level(value: str) -> str:
 
 def folder(value: str) -> Path:
     """A folder; ~ is the home folder."""
-    return Path(value).expanduser()
+    try:
+        return Path(value).expanduser()
+    except RuntimeError as error:  # ~ of nobody
+        raise ValueError(value) from error
 
 
 def setting(env: str, default: Any, parse: Callable[[str], Any] = text, *, secret: bool = False) -> Any:
@@ -131,24 +139,27 @@ def read(kind: type[T], environ: Mapping[str, str]) -> T:
     for item in fields(kind):  # pyright: ignore[reportArgumentType] : T is one of the settings dataclasses
         name = PREFIX + item.metadata["env"]
         raw = environ.get(name, "").strip()
-        path = environ.get(f"{name}_FILE", "") if item.metadata["secret"] else ""
+        path = environ.get(f"{name}_FILE", "").strip() if item.metadata["secret"] else ""
         if path and not raw:
             raw = _read_secret(name, path)
         if not raw:
             continue
         try:
             values[item.name] = item.metadata["parse"](raw)
-        except ValueError as error:
+        except ValueError:
             shown = "…" if item.metadata["secret"] else raw
-            raise BadSetting("bad_setting", name=name, value=shown) from error
+            raise BadSetting("bad_setting", name=name, value=shown) from None  # whose text may quote the secret
     return kind(**values)
 
 
 def _read_secret(name: str, path: str) -> str:
     try:
-        return Path(path).expanduser().read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
+        found = folder(path).read_text().strip()
+    except (OSError, ValueError) as error:
         raise BadSetting("unreadable_secret", name=f"{name}_FILE") from error
+    if not found:  # who names a file means to set something
+        raise BadSetting("unreadable_secret", name=f"{name}_FILE")
+    return found
 
 
 @dataclass(frozen=True, slots=True)

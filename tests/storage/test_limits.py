@@ -1,0 +1,126 @@
+"""Who may ask, how often, and how the first admin is made."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from storage import keys
+from storage.connection import Client
+from storage.limits import Limits, Rules
+from storage.messages import Refused
+
+ANN, BOB, CHAT = "telegram:1", "telegram:2", "telegram:chat:-100"
+
+
+def rules(**names: str | bool) -> Rules:
+    return Rules(
+        **{name: frozenset(value.split()) if isinstance(value, str) else value for name, value in names.items()}
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "admitted"),
+    [
+        (rules(), False),
+        (rules(allow=BOB), False),
+        (rules(allow="telegram:11 discord:1 telegram:chat:1"), False),
+        (rules(allow=ANN), True),
+        (rules(allow=CHAT), True),
+        (rules(admins=ANN), True),
+        (rules(open=True), True),
+        (rules(open=True, allow=ANN, admins=ANN, deny=ANN), False),
+        (rules(open=True, allow=ANN, deny=CHAT), False),
+        (rules(open=True, deny=BOB), True),
+    ],
+)
+async def test_deny_wins_then_a_person_or_a_chat_admits(redis: Client, given: Rules, *, admitted: bool) -> None:
+    assert await Limits(redis, given).admits(ANN, CHAT) is admitted
+
+
+async def test_a_code_makes_one_admin_once(redis: Client) -> None:
+    limits = Limits(redis, rules())
+    assert not await limits.has_admin()
+    code = await limits.offer_admin()
+    assert not await limits.redeem("wrong", ANN)
+    assert not await limits.redeem(f"{code}x", ANN)
+    assert await limits.redeem(code, ANN)
+    assert not await limits.redeem(code, BOB)
+    assert await limits.has_admin()
+    assert await limits.is_admin(ANN)
+    assert await limits.admits(ANN, CHAT)
+    assert not await limits.is_admin(BOB)
+
+
+async def test_of_many_who_send_the_code_at_the_same_moment_one_becomes_admin(redis: Client) -> None:
+    limits = Limits(redis, rules())
+    code = await limits.offer_admin()
+    assert sum(await asyncio.gather(*(limits.redeem(code, f"telegram:{n}") for n in range(8)))) == 1
+    assert await redis.scard(keys.ADMINS) == 1
+
+
+async def test_a_denied_person_cannot_use_up_a_code(redis: Client) -> None:
+    limits = Limits(redis, rules(deny=BOB))
+    code = await limits.offer_admin()
+    assert not await limits.redeem(code, BOB)
+    assert await limits.redeem(code, ANN)
+
+
+async def test_a_code_ends_after_15_minutes_and_the_store_does_not_know_it(redis: Client) -> None:
+    limits = Limits(redis, rules())
+    code = await limits.offer_admin()
+    (name,) = await redis.keys("*")
+    assert code.encode() not in name
+    assert 14 * 60 < await redis.ttl(name) <= 15 * 60
+    await redis.pexpire(name, 1)
+    await asyncio.sleep(0.005)
+    assert not await limits.redeem(code, ANN)
+
+
+async def test_two_codes_are_different_and_both_good(redis: Client) -> None:
+    limits = Limits(redis, rules())
+    first, second = await limits.offer_admin(), await limits.offer_admin()
+    assert first != second
+    assert await limits.redeem(first, ANN)
+    assert await limits.redeem(second, BOB)
+
+
+async def test_an_admin_by_the_environment_is_an_admin(redis: Client) -> None:
+    limits = Limits(redis, rules(admins=ANN))
+    assert await limits.has_admin()
+    assert await limits.is_admin(ANN)
+
+
+async def test_the_ask_too_many_is_told_how_many_seconds_to_wait(redis: Client) -> None:
+    limits = Limits(redis, rules(), asks_a_minute=3)
+    for _ in range(3):
+        await limits.take(ANN)
+    await redis.expire(keys.rate(ANN), 17)
+    for _ in range(2):  # knocking does not make it longer
+        with pytest.raises(Refused, match="too_fast") as refused:
+            await limits.take(ANN)
+        assert refused.value.details == {"seconds": 17}
+    await limits.take(BOB)
+
+
+async def test_a_window_that_is_over_counts_no_more(redis: Client) -> None:
+    limits = Limits(redis, rules(), asks_a_minute=1)
+    await limits.take(ANN)
+    assert 0 < await redis.ttl(keys.rate(ANN)) <= keys.RATE_TTL
+    await redis.pexpire(keys.rate(ANN), 1)
+    await asyncio.sleep(0.005)
+    await limits.take(ANN)
+
+
+async def test_asks_at_the_same_moment_are_counted_each(redis: Client) -> None:
+    limits = Limits(redis, rules(), asks_a_minute=5)
+    taken = await asyncio.gather(*(limits.take(ANN) for _ in range(9)), return_exceptions=True)
+    assert sum(isinstance(outcome, Refused) for outcome in taken) == 4
+
+
+async def test_a_stranger_is_told_once_a_day(redis: Client) -> None:
+    limits = Limits(redis, rules())
+    assert [await limits.first_visit_today(ANN) for _ in range(3)] == [True, False, False]
+    assert await limits.first_visit_today(BOB)
+    assert 0 < await redis.ttl(keys.told(ANN)) <= keys.DAY

@@ -11,13 +11,15 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import msgspec
 
 from storage.messages import Model
 from storage.vision import CHAT_LIMITS, PixelLimits
+
+T = TypeVar("T")
 
 FIRST_TOKEN = 300.0  # seconds; a long prompt on a CPU is read that slowly
 NEXT_TOKEN = 60.0
@@ -34,7 +36,7 @@ class EngineError(Exception):
 
 
 class EngineDown(EngineError):
-    """The engine cannot answer now; `started` says that it had taken the request."""
+    """The engine cannot answer now; `started` says that it had the request in hand, which may be what broke it."""
 
     def __init__(self, reason: str, *, started: bool = False) -> None:
         super().__init__(reason)
@@ -45,8 +47,12 @@ class EngineRefused(EngineError):
     """The engine refused the request for good (HTTP 4xx)."""
 
 
+class _Text(msgspec.Struct):
+    content: str | None = None
+
+
 class _Choice(msgspec.Struct):
-    delta: dict[str, Any] = {}
+    delta: _Text | None = None
     finish_reason: str | None = None
 
 
@@ -61,9 +67,52 @@ class _Usage(msgspec.Struct):
 
 
 class _Chunk(msgspec.Struct):
-    choices: list[_Choice] = []
+    choices: list[_Choice] | None = None
     usage: _Usage | None = None
     error: Any = None
+
+
+class _Listed(msgspec.Struct):
+    """One entry of /v1/models; SGLang says the context here."""
+
+    id: str
+    max_model_len: int | None = None
+
+
+class _Models(msgspec.Struct):
+    data: list[_Listed]
+
+
+class _Tokens(msgspec.Struct):
+    tokens: list[Any]
+
+
+class _Pixels(msgspec.Struct):
+    min_pixels: int | None = None
+    max_pixels: int | None = None
+
+
+class _Media(msgspec.Struct):
+    image: _Pixels | None = None
+
+
+class _Info(msgspec.Struct):
+    """SGLang's /server_info."""
+
+    context_length: int | None = None
+    max_running_requests: int | None = None
+    mm_process_config: _Media | None = None
+
+
+class _Slot(msgspec.Struct):
+    n_ctx: int
+
+
+class _Props(msgspec.Struct):
+    """llama.cpp's /props; n_ctx is one slot's share."""
+
+    default_generation_settings: _Slot
+    total_slots: int
 
 
 @dataclass(slots=True)
@@ -90,7 +139,7 @@ class EngineAddress:
     """Where an engine is, its API key, and what it serves if that is known beforehand (the embedded engine)."""
 
     url: str
-    key: str | None = None
+    key: str | None = field(default=None, repr=False)
     model: Model | None = None
 
 
@@ -98,7 +147,8 @@ class EngineAddress:
 class _Server:
     address: EngineAddress
     client: httpx.AsyncClient
-    model: str = ""
+    name: str = ""
+    served: Model | None = None  # None until it is known, and again after a failure
     counted: dict[str, int] = field(default_factory=dict[str, int])
 
 
@@ -114,22 +164,25 @@ class Engine:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._drop()
+        server, self._server = self._server, None
+        if server:
+            await server.client.aclose()
 
     async def probe(self) -> Model:
         """Reach the engine and read what it serves. Raises EngineDown."""
         server = await self._reach()
-        listed = await self._ask(server, "GET", "/v1/models")
-        if not listed.get("data"):
+        served, server.served = server.served, None
+        models = await self._ask(server, "/v1/models", _Models)
+        if models is None or not models.data:
             raise EngineDown("the engine serves no model")
-        first = listed["data"][0]
-        name = self._wishes.model or first["id"]
-        if server.model != name:
-            server.model, server.counted = name, {}
-        model = server.address.model or await self._describe(server, name, first)
-        return msgspec.structs.replace(
-            model, context=self._wishes.context or model.context, slots=self._wishes.slots or model.slots
-        )
+        listed = models.data[0]
+        name = self._wishes.model or listed.id
+        if served is None or server.name != name:
+            served = server.address.model or await self._describe(server, name, listed)
+            server.name, server.counted = name, {}
+        server.served = served
+        context, slots = self._wishes.context or served.context, self._wishes.slots or served.slots
+        return msgspec.structs.replace(served, context=context, slots=slots)
 
     async def count(self, text: str) -> int:
         """Tokens of a text by the model's own tokenizer, special tokens parsed. Raises EngineError."""
@@ -137,10 +190,12 @@ class Engine:
         if text not in server.counted:
             # llama.cpp reads the first three fields, SGLang the last two.
             body = {"content": text, "add_special": False, "parse_special": True, "prompt": text}
-            answer = await self._ask(server, "POST", "/tokenize", body | {"add_special_tokens": False})
+            answer = await self._ask(server, "/tokenize", _Tokens, body | {"add_special_tokens": False})
+            if answer is None:
+                raise EngineDown("the engine counts no tokens")
             if len(server.counted) > 10_000:
                 server.counted.clear()
-            server.counted[text] = len(answer["tokens"])
+            server.counted[text] = len(answer.tokens)
         return server.counted[text]
 
     async def stream(
@@ -152,10 +207,9 @@ class Engine:
         """
         server = await self._reach()
         body = {
-            "model": server.model, "messages": messages, "stream": True, "stream_options": {"include_usage": True},
+            "model": server.name, "messages": messages, "stream": True, "stream_options": {"include_usage": True},
             "max_tokens": max_tokens, "rid": rid, "cache_salt": salt, **SAMPLING,
         }  # fmt: skip
-        started = False
         try:
             request = server.client.build_request(
                 "POST", "/v1/chat/completions", content=msgspec.json.encode(body), headers=JSON
@@ -166,8 +220,7 @@ class Engine:
                 if response.status_code != 200:
                     await response.aread()
                     raise _refusal(response)
-                started = True
-                async with aclosing(_events(response.aiter_lines())) as events:
+                async with aclosing(_events(response.aiter_bytes())) as events:
                     patience = FIRST_TOKEN
                     while chunk := await _next(events, patience):
                         patience = NEXT_TOKEN
@@ -176,8 +229,11 @@ class Engine:
                             yield text
             finally:
                 await response.aclose()
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            raise EngineDown(type(error).__name__) from error
         except (httpx.HTTPError, httpx.StreamError, msgspec.MsgspecError, TimeoutError) as error:
-            raise EngineDown(type(error).__name__, started=started) from error
+            # Engines send no headers before the first token: what breaks off earlier may have died of this request.
+            raise EngineDown(type(error).__name__, started=True) from error
 
     async def abort(self, rid: str) -> None:
         """Free the engine's slot of a closed request; an engine without this call sees the close itself."""
@@ -192,67 +248,71 @@ class Engine:
         address = self._address()
         if address is None:
             raise EngineDown("no engine is running")
-        if self._server is None or self._server.address != address:
-            await self._drop()
+        server, old = self._server, self._server
+        if server is None or server.address != address:
             headers = {"Authorization": f"Bearer {address.key}"} if address.key else {}
             # As many connections as there are asks; the queue is where asks wait, not the pool.
             pool = httpx.Limits(max_connections=None, max_keepalive_connections=64)
             timeout = httpx.Timeout(None, connect=PROBE)
-            self._server = _Server(
-                address,
-                httpx.AsyncClient(base_url=address.url, headers=headers, limits=pool, timeout=timeout, trust_env=False),
+            client = httpx.AsyncClient(
+                base_url=address.url, headers=headers, limits=pool, timeout=timeout, trust_env=False
             )
-        return self._server
+            server = self._server = _Server(address, client)
+            if old:
+                await old.client.aclose()
+        if server.client.is_closed:
+            raise EngineDown("the engine moved")
+        return server
 
-    async def _drop(self) -> None:
-        server, self._server = self._server, None
-        if server:
-            await server.client.aclose()
-
-    async def _ask(self, server: _Server, method: str, path: str, body: Any = None) -> Any:
+    async def _ask(self, server: _Server, path: str, kind: type[T], body: Any = None) -> T | None:
+        """The engine's answer as `kind`, None where it knows no such path; a body is posted. Raises EngineError."""
+        if server.client.is_closed:
+            raise EngineDown("the engine moved")
         try:
-            response = await server.client.request(method, path, json=body, timeout=PROBE)
+            response = await server.client.request("POST" if body else "GET", path, json=body, timeout=PROBE)
+            if response.status_code == 404:
+                return None
             if response.status_code != 200:
                 raise _refusal(response)
-            return msgspec.json.decode(response.content)
+            return msgspec.json.decode(response.content, type=kind)
         except (httpx.HTTPError, msgspec.MsgspecError) as error:
             raise EngineDown(type(error).__name__) from error
 
-    async def _describe(self, server: _Server, name: str, listed: dict[str, Any]) -> Model:
-        """What SGLang says of itself; another engine gets cautious figures."""
-        try:
-            info: dict[str, Any] = await self._ask(server, "GET", "/server_info")
-        except EngineError:
-            info = {}
-        image: dict[str, int] = dict(info.get("mm_process_config") or {}).get("image") or {}
-        usual = CHAT_LIMITS
-        return Model(
-            name,
-            context=listed.get("max_model_len") or info.get("context_length") or DEFAULT_CONTEXT,
-            slots=info.get("max_running_requests") or DEFAULT_SLOTS,
-            min_pixels=image.get("min_pixels", usual.min_pixels),
-            max_pixels=min(image.get("max_pixels", usual.max_pixels), usual.max_pixels),
-        )
+    async def _describe(self, server: _Server, name: str, listed: _Listed) -> Model:
+        """What SGLang or llama.cpp says of itself; another engine gets cautious figures."""
+        context, slots, image = listed.max_model_len, None, None
+        if info := await self._ask(server, "/server_info", _Info):
+            context, slots = context or info.context_length, info.max_running_requests
+            image = info.mm_process_config.image if info.mm_process_config else None
+        elif props := await self._ask(server, "/props", _Props):
+            context, slots = props.default_generation_settings.n_ctx, props.total_slots
+        least = (image and image.min_pixels) or CHAT_LIMITS.min_pixels
+        most = min((image and image.max_pixels) or CHAT_LIMITS.max_pixels, PixelLimits().max_pixels)
+        return Model(name, context or DEFAULT_CONTEXT, slots or DEFAULT_SLOTS, least, most)
 
 
 def _refusal(response: httpx.Response) -> EngineError:
-    """408, 429 and 5xx pass; any other refusal is for good. The body may quote the prompt: it goes nowhere."""
+    """What time, a key or a setting may mend is EngineDown. The body may quote the prompt: it goes nowhere."""
     status = response.status_code
     if status in (401, 403, 404, 408, 429) or status >= 500:
-        return EngineDown(f"HTTP {status}")
+        return EngineDown(f"HTTP {status}", started=status == 500)
     return EngineRefused(f"HTTP {status}")
 
 
-async def _events(lines: AsyncIterator[str]) -> AsyncGenerator[_Chunk]:
+async def _events(parts: AsyncIterator[bytes]) -> AsyncGenerator[_Chunk]:
     """The chunks of a server-sent event stream until [DONE]; a stream that ends without it broke off."""
     decoder = msgspec.json.Decoder(_Chunk)
-    async for line in lines:
-        if not line.startswith("data:"):
-            continue  # comments keep the connection alive
-        data = line[5:].strip()
-        if data == "[DONE]":
-            return
-        yield decoder.decode(data)
+    rest = b""
+    async for part in parts:
+        # Not by httpx's lines: they also end at U+2028, U+0085 and the like, which JSON may hold as they are.
+        *lines, rest = (rest + part).split(b"\n")
+        for line in lines:
+            if not line.startswith(b"data:"):
+                continue  # comments keep the connection alive
+            data = line[5:].strip()
+            if data == b"[DONE]":
+                return
+            yield decoder.decode(data)
     raise EngineDown("the stream broke off", started=True)
 
 
@@ -270,7 +330,9 @@ def _read(chunk: _Chunk, generation: Generation) -> str:
         details = chunk.usage.prompt_tokens_details
         generation.cached_tokens = (details.cached_tokens or 0) if details else 0
     text = ""
-    for choice in chunk.choices:
+    for choice in chunk.choices or ():
+        if choice.finish_reason == "abort":  # SGLang's word when it drains or drops a request
+            raise EngineDown("the engine gave up", started=True)
         generation.finish = choice.finish_reason or generation.finish
-        text += choice.delta.get("content") or ""
+        text += (choice.delta and choice.delta.content) or ""
     return text

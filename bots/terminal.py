@@ -80,7 +80,7 @@ class Terminal:
             where=Address(PLATFORM, session), question=Turn("user", question, stored), language=self._language,
             asked_at=time.time(), epoch=await self._stores.history.enter(PERSON, conversation),
         )  # fmt: skip
-        await self._stores.replies.open_outbox(outbox)
+        await self._stores.replies.open_outbox(outbox, passing=True)
         listening = asyncio.Event()
         following = asyncio.create_task(self._follow(ask, listening))
         looking = asyncio.create_task(self._look(ask))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import sys
 import traceback
 from collections.abc import Iterable
+from types import TracebackType
 from typing import Any
 
 
@@ -30,8 +32,15 @@ def setup(level: str, secrets: Iterable[str]) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(_Masked(secrets))
     logging.basicConfig(level="WARNING", handlers=[handler], force=True)
+    logging.raiseExceptions = False  # a line that cannot be formatted would be shown with its arguments and a traceback
+    sys.excepthook = _last_word
     for package in ("bots", "inference", "storage"):
         logging.getLogger(package).setLevel(level)
+
+
+def _last_word(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """What a dying role says in place of Python's own traceback."""
+    logging.getLogger(__name__).critical("%s", describe(error))
 
 
 def describe(error: BaseException) -> str:

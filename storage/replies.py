@@ -81,13 +81,15 @@ class Replies:
         still = state in (b"queued", b"running")
         return Progress(decode(payload, Ask), still, int(fence), text or b"", [slot.decode() for slot in slots])
 
-    async def open_outbox(self, outbox: str) -> None:
-        """Create the outbox's consumer group; harmless when it exists."""
+    async def open_outbox(self, outbox: str, *, passing: bool = False) -> None:
+        """Create the outbox's consumer group; harmless when it exists. A passing one ends by itself."""
         try:
             await self._redis.xgroup_create(keys.outbox(outbox), GROUP, id="0", mkstream=True)
         except ResponseError as error:
             if "BUSYGROUP" not in str(error):
                 raise
+        if passing:  # longer than any wait for an answer; the answer itself shortens it
+            await self._redis.expire(keys.outbox(outbox), keys.DAY)
 
     async def pending(self, outbox: str, after: str = "0", n: int = 64) -> list[Finished]:
         """Finished replies that were read before but not acknowledged, from `after` on."""

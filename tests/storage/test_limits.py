@@ -14,10 +14,8 @@ from storage.messages import Refused
 ANN, BOB, CHAT = "telegram:1", "telegram:2", "telegram:chat:-100"
 
 
-def rules(**names: str | bool) -> Rules:
-    return Rules(
-        **{name: frozenset(value.split()) if isinstance(value, str) else value for name, value in names.items()}
-    )
+def rules(*, allow: str = "", deny: str = "", admins: str = "", open: bool = False) -> Rules:
+    return Rules(frozenset(allow.split()), frozenset(deny.split()), frozenset(admins.split()), open)
 
 
 @pytest.mark.parametrize(

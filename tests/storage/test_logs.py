@@ -1,0 +1,117 @@
+"""The log: short lines in which no secret, no traceback and no error's own words can stand."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from storage.logs import describe, setup
+
+TOKEN = "4242:AAsecretTokenForTests"
+
+Log = Callable[[str], logging.Logger]
+
+
+@pytest.fixture(autouse=True)
+def _restored() -> Iterator[None]:
+    """Logging is the whole process's: give pytest its own back."""
+    names = ("", "bots", "inference", "storage")
+    levels = {name: logging.getLogger(name).level for name in names}
+    handlers, raising, hook = logging.getLogger().handlers[:], logging.raiseExceptions, sys.excepthook
+    yield
+    sys.excepthook = hook
+    logging.getLogger().handlers[:] = handlers
+    logging.raiseExceptions = raising
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
+
+
+def failed(text: str) -> Exception:
+    try:
+        try:
+            raise KeyError(f"first {text}")
+        except KeyError as error:
+            raise ValueError(f"second {text}") from error
+    except ValueError as error:
+        return error
+
+
+def test_a_secret_is_masked_wherever_it_stands(capsys: pytest.CaptureFixture[str]) -> None:
+    setup("DEBUG", [TOKEN, "", "other-key"])
+    logging.getLogger("bots.x").debug("https://host/bot%s/getMe %s", TOKEN, {"key": "other-key"})
+    logging.getLogger("httpx").warning("GET /file/bot%s/a.jpg", TOKEN)
+    shown = capsys.readouterr().err
+    assert TOKEN not in shown
+    assert "other-key" not in shown
+    assert "https://host/bot…/getMe {'key': '…'}" in shown
+
+
+def test_an_error_is_its_type_and_place_never_its_words_or_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    setup("INFO", [])
+    logging.getLogger("bots.x").error("it broke", exc_info=failed("Ann's own words"))
+    shown = capsys.readouterr().err
+    assert "Ann" not in shown
+    assert "Traceback" not in shown
+    assert "KeyError" not in shown
+    lines = shown.splitlines()
+    assert len(lines) == 2
+    assert lines[0].endswith("E bots.x: it broke")
+    assert lines[1].startswith("ValueError at test_logs.py:")
+
+
+def test_an_error_without_a_traceback_is_its_type() -> None:
+    assert describe(ValueError("words")) == "ValueError"
+
+
+def test_exception_logged_where_there_is_none_is_a_plain_line(capsys: pytest.CaptureFixture[str]) -> None:
+    setup("INFO", [])
+    logging.getLogger("bots.x").exception("nothing broke")  # noqa: LOG004 : somebody's bug
+    assert capsys.readouterr().err.splitlines()[0].endswith("E bots.x: nothing broke")
+
+
+def test_a_line_that_cannot_be_formatted_shows_no_traceback_either(capsys: pytest.CaptureFixture[str]) -> None:
+    setup("INFO", [TOKEN])
+    logging.getLogger("bots.x").warning("%d seconds", TOKEN)
+    shown = capsys.readouterr().err
+    assert "Traceback" not in shown
+    assert TOKEN not in shown
+
+
+def test_a_dying_role_says_what_it_died_of_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    setup("INFO", [TOKEN])
+    error = failed(f"Ann {TOKEN}")
+    sys.excepthook(type(error), error, error.__traceback__)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "C storage.logs: ValueError at test_logs.py:" in line
+    assert "Ann" not in line
+
+
+def test_libraries_speak_from_warning_on_at_every_level(capsys: pytest.CaptureFixture[str]) -> None:
+    setup("DEBUG", [])
+    for name in ("httpx", "telegram", "telegram.ext.Updater", "apscheduler", "asyncio"):
+        logging.getLogger(name).info("said by %s", name)
+    logging.getLogger("storage.x").debug("said by us")
+    logging.getLogger("telegram").warning("warned by telegram")
+    shown = capsys.readouterr().err
+    assert "said by us" in shown
+    assert "warned by telegram" in shown
+    assert shown.count("said by") == 1
+
+
+def test_our_own_lines_below_the_level_are_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    setup("ERROR", [])
+    logging.getLogger("bots.x").warning("no")
+    logging.getLogger("inference.x").error("yes")
+    shown = capsys.readouterr().err
+    assert "no" not in shown
+    assert "yes" in shown
+
+
+def test_setting_up_twice_writes_each_line_once(capsys: pytest.CaptureFixture[str]) -> None:
+    setup("INFO", [])
+    setup("INFO", [TOKEN])
+    logging.getLogger("bots.x").info("once")
+    assert capsys.readouterr().err.count("once") == 1

@@ -47,6 +47,7 @@ class Follower:
         self._plain = False
         self._closed = False
         self._backoff = 0.5
+        self._ended = asyncio.Event()
         self._changed = asyncio.Event()
         self._changed.set()
         self._rendered: tuple[object, list[Page]] = (None, [])
@@ -70,6 +71,7 @@ class Follower:
     def end(self, final: Finished) -> None:
         """The reply is final."""
         self.final = final
+        self._ended.set()
         self._changed.set()
 
     def refresh(self) -> None:
@@ -123,8 +125,8 @@ class Follower:
         if self._next() is None:
             return True
         where, surface, pace = self.ask.where, self._tools.surface, self._tools.pace
-        # Progress leaves one call of the chat's burst for placing and for ends.
-        await pace.turn(where.chat, surface.rate(where), spare=0 if self.final or not self._slots else 1)
+        # Progress leaves one call of the chat's burst for placing and for ends; an end that comes meanwhile takes it.
+        await pace.turn(where.chat, surface.rate(where), progress_until=self._ended if self._slots else None)
         todo = self._next()  # newer than before the wait
         if todo is None:
             return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from bots.surface import Rate
@@ -22,13 +23,14 @@ class Pace:
     def __init__(self) -> None:
         self._buckets: dict[str, _Bucket] = {}
 
-    async def turn(self, chat: str, rate: Rate, *, spare: int = 0) -> None:
-        """Wait for this chat's next call and take it; `spare` calls are left: progress leaves one for ends."""
+    async def turn(self, chat: str, rate: Rate, *, progress_until: asyncio.Event | None = None) -> None:
+        """Wait for this chat's next call and take it. Progress leaves one call for ends, until its own end is there."""
         loop = asyncio.get_running_loop()
         if len(self._buckets) > 1000:
             self._sweep(loop.time())
         bucket = self._buckets.setdefault(chat, _Bucket(rate.burst, loop.time()))
         while True:
+            spare = 1 if progress_until and not progress_until.is_set() else 0
             async with bucket.lock:
                 now = loop.time()
                 bucket.calls = min(rate.burst, bucket.calls + (now - bucket.at) / rate.seconds)
@@ -38,7 +40,12 @@ class Pace:
                     bucket.calls -= 1
                     return
             # Outside the lock: an end may pass a progress that waits for more calls than it needs.
-            await asyncio.sleep(wait)
+            if spare and progress_until:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(wait):
+                        await progress_until.wait()
+            else:
+                await asyncio.sleep(wait)
 
     def flooded(self, chat: str, seconds: float) -> None:
         """The platform closed this chat for a while."""

@@ -12,22 +12,29 @@ def answer_reserve(context: int) -> int:
     return min(context // 4, 4096)
 
 
+def low_mark(room: int) -> int:
+    """Tokens that trimming goes down to: far enough below `room` that the engine's prefix cache serves many turns."""
+    return room * 2 // 3
+
+
 def fit(turns: Sequence[Turn], tokens: Sequence[int], base: int, context: int) -> tuple[list[Turn], int]:
     """The newest turns that fit, and the prompt's exact size in tokens.
 
     The last turn is the question: it always stays, and raises Refused("too_long", over=…) when it alone is too much.
     base counts the system prompt and the opening of the answer; tokens counts each turn, template included.
-    Turns go oldest first, a question together with its answer: what is kept begins with a question.
+    Turns go oldest first, a question together with its answer, down to the low mark at once: what was trimmed at an
+    earlier question is found again by walking through the conversation as it grew, so until the next trimming every
+    prompt begins with the one before it.
     """
     room = context - answer_reserve(context) - base
     if tokens[-1] > room:
         raise Refused("too_long", over=tokens[-1] - room)
-    used, first = tokens[-1], len(turns) - 1
-    pending = 0
-    for index in range(len(turns) - 2, -1, -1):
-        pending += tokens[index]
-        if used + pending > room:
-            break
-        if turns[index].role == "user":
-            used, pending, first = used + pending, 0, index
+    used = first = 0
+    for index, turn in enumerate(turns):
+        used += tokens[index]
+        if turn.role == "user":
+            mark = low_mark(room) if used > room else room
+            while first < index and (used > mark or turns[first].role != "user"):
+                used -= tokens[first]
+                first += 1
     return list(turns[first:]), base + used

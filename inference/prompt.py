@@ -24,25 +24,30 @@ _SPECIAL = re.compile(r"<\|(?=\w+\|>)")
 
 
 def clean(text: str) -> str:
-    """A user's text as every engine may see it: NFC, and no special token of the template in it."""
-    return _SPECIAL.sub("< |", unicodedata.normalize("NFC", text)).strip()
+    """A text as every engine may see it: NFC, and no special token of the template in it."""
+    return _SPECIAL.sub("< |", unicodedata.normalize("NFC", text))
 
 
 def pieces(turn: Turn, kept: Mapping[str, bytes]) -> Iterator[str | Photo]:
-    """A turn's content in order: quoted photos, quoted words, own photos, own words. `kept` has the photos' bytes."""
-    groups = [(turn.photos, "")]
+    """A turn's content in order: quoted photos, quoted words, own photos, own words. `kept` has the photos' bytes.
+
+    Texts never touch: engines join neighbours differently. Answers are cleaned too, a model may spell what it was told.
+    """
+    groups = [(turn.photos, clean(turn.text.strip() if turn.role == "user" else turn.text))]
     if turn.quote:
-        quoted = clean(turn.quote.text)
+        quoted = clean(turn.quote.text.strip())
         groups.insert(0, (turn.quote.photos, f"They quote this message:\n{quoted}\n\n" if quoted else ""))
     words = ""
-    for photos, quoted in groups:
+    for photos, following in groups:
         for photo in photos:
-            if photo.sha256 in kept:
-                yield photo
-            else:
+            if photo.sha256 not in kept:
                 words += GONE + "\n"
-        words += quoted
-    words += clean(turn.text) if turn.role == "user" else turn.text
+                continue
+            if words:
+                yield words
+            words = ""
+            yield photo
+        words += following
     if words:
         yield words
 
@@ -51,9 +56,9 @@ def messages(turns: Sequence[Turn], kept: Mapping[str, bytes]) -> list[dict[str,
     """The system prompt and the turns as OpenAI chat messages; photos travel as `data:` URLs only."""
     found: list[dict[str, Any]] = [{"role": "system", "content": SYSTEM}]
     for turn in turns:
-        content = [_part(piece, kept) for piece in pieces(turn, kept)]
-        plain = len(content) == 1 and content[0]["type"] == "text"
-        found.append({"role": turn.role, "content": content[0]["text"] if plain else content})
+        parts = [_part(piece, kept) for piece in pieces(turn, kept)]
+        plain = all(part["type"] == "text" for part in parts)
+        found.append({"role": turn.role, "content": "".join(part["text"] for part in parts) if plain else parts})
     return found
 
 

@@ -192,14 +192,21 @@ def ending(language: str, event: Event) -> str:
     """The words of a final event."""
     match event:
         case Done(text=text, cut=cut):
-            text = text.strip() or say(language, "empty_answer")
-            return f"{text}\n\n{say(language, 'cut')}" if cut else text
+            return _followed(text, say(language, "cut")) if cut else text.strip() or say(language, "empty_answer")
         case Cancelled(text=text):
-            return f"{text}\n\n{say(language, 'stopped')}" if text else say(language, "stopped")
+            return _followed(text, say(language, "stopped"))
         case Failed(code=code, args=args):
             return say(language, code, **args)
         case _:
             raise TypeError(type(event).__name__)
+
+
+def _followed(text: str, sentence: str) -> str:
+    """What had been written, and a sentence of ours, outside of a code block in which the text broke off."""
+    text = text.strip()
+    if sum(line.lstrip().startswith("```") for line in text.splitlines()) % 2:
+        text += "\n```"
+    return f"{text}\n\n{sentence}".strip()
 
 
 def waiting(language: str, status: Queued | Waiting) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from bots.surface import Rate
 
@@ -14,7 +14,6 @@ class _Bucket:
     calls: float
     at: float
     closed_until: float = 0.0
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class Pace:
@@ -30,16 +29,15 @@ class Pace:
             self._sweep(loop.time())
         bucket = self._buckets.setdefault(chat, _Bucket(rate.burst, loop.time()))
         while True:
-            spare = 1 if progress_until and not progress_until.is_set() else 0
-            async with bucket.lock:
-                now = loop.time()
-                bucket.calls = min(rate.burst, bucket.calls + (now - bucket.at) / rate.seconds)
-                bucket.at = now
-                wait = max(bucket.closed_until - now, (1 + spare - bucket.calls) * rate.seconds)
-                if wait <= 0:
-                    bucket.calls -= 1
-                    return
-            # Outside the lock: an end may pass a progress that waits for more calls than it needs.
+            spare = min(1, rate.burst - 1) if progress_until and not progress_until.is_set() else 0
+            now = loop.time()
+            bucket.calls = min(rate.burst, bucket.calls + (now - bucket.at) / rate.seconds)
+            bucket.at = now
+            wait = max(bucket.closed_until - now, (1 + spare - bucket.calls) * rate.seconds)
+            if wait <= 0:
+                bucket.calls -= 1
+                return
+            # Nothing is held meanwhile: an end may pass a progress that waits for more calls than it needs.
             if spare and progress_until:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(wait):

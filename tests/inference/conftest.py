@@ -1,0 +1,41 @@
+"""Fixtures of the inference half: the real engine, one a session."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from inference import embedded
+from inference.engine import EngineAddress
+
+
+@pytest.fixture(scope="session")
+def embedded_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineAddress]:
+    """The CPU engine with the model that is shipped; it starts with the first test that asks for it."""
+    settings = embedded.EmbeddedSettings(tmp_path_factory.mktemp("engine"), slots=2)
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        loop = runner.get_loop()
+        ready: asyncio.Future[embedded.EngineAddress] = loop.create_future()
+
+        def answers(address: embedded.EngineAddress) -> None:
+            if not ready.done():
+                ready.set_result(address)
+
+        serving = loop.create_task(embedded.serve(settings, answers))
+
+        async def started() -> embedded.EngineAddress:
+            await asyncio.wait([ready, serving], return_when=asyncio.FIRST_COMPLETED)
+            if serving.done():
+                serving.result()
+            return await ready
+
+        address = runner.run(started())
+        yield EngineAddress(address.url, address.key, address.model)
+        serving.cancel()
+
+        async def ended() -> None:
+            await asyncio.wait([serving])
+
+        runner.run(ended())

@@ -139,9 +139,10 @@ async def run(seconds: float, seed: int) -> dict[str, Any]:
 
 def show_bad(chaos: Chaos) -> None:
     """What a person who looks for the reason needs."""
-    for line in chaos.service.logs().splitlines():
+    lines = chaos.service.logs().splitlines()
+    for line, following in zip(lines, [*lines[1:], ""], strict=True):
         if " E " in line:
-            print(f"  {line}", file=sys.stderr)
+            print(f"  {line}: {following}", file=sys.stderr)
     for (user, message), answer in chaos.expected.items():
         texts = [
             found["text"]

@@ -103,11 +103,15 @@ class Worker:
             wait = self._queue.lease / 4 if due is None else min(self._queue.lease / 4, max(due, 0.001))
             try:
                 claims, due = await self._queue.claim(self._name, free, wait)
-            except StoreDown:
+            except StoreDown:  # the claim may have been made and its reply lost
                 await asyncio.sleep(RETRY)
+                await persist(lambda: self._queue.reset(self._name, self._held))
                 continue
             for claim in claims:
                 held = Held(claim)
+                former = self._held.get(claim.ask.id)
+                if former and former.task:  # its lease was lost while the store was away
+                    former.task.cancel()
                 self._held[claim.ask.id] = held
                 held.task = asyncio.create_task(self._work(held))
 
@@ -134,7 +138,8 @@ class Worker:
             self._last_error = "a bug in the worker, see its log"
             await self._give_back(claim, failed=True)
         finally:
-            del self._held[claim.ask.id]
+            if self._held.get(claim.ask.id) is held:
+                del self._held[claim.ask.id]
             self._free.set()
 
     async def _give_back(self, claim: Claim, *, failed: bool = False) -> None:

@@ -6,6 +6,7 @@ Foreign errors: `redis.exceptions.RedisError` stays what it is inside storage; c
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -65,25 +66,21 @@ class Scripts:
     def __init__(self, redis: Client) -> None:
         self._redis = redis
         library = (_FOLDER / "_lib.lua").read_text()
-        self._sources = {
-            file.stem: f"{library}\n{file.read_text()}" for file in _FOLDER.glob("*.lua") if file.name != "_lib.lua"
+        files = [file for file in _FOLDER.glob("*.lua") if file.name != "_lib.lua"]
+        self._sources = {file.stem: f"{library}\n{file.read_text()}" for file in files}
+        # The name under which Redis keeps a script is its sha1: no need to ask for it.
+        self._digests = {
+            name: hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
+            for name, source in self._sources.items()
         }
-        self._digests: dict[str, str] = {}
 
     async def load(self) -> None:
-        """Load every script into the server; needed again after it restarted (call and pipeline see to that)."""
-        for name, source in self._sources.items():
-            digest: Any = await self._redis.script_load(source)
-            self._digests[name] = digest.decode() if isinstance(digest, bytes) else digest
-
-    async def ready(self) -> None:
-        """Load the scripts unless that was done."""
-        if not self._digests:
-            await self.load()
+        """Give the server every script, as far as it has lost it or never had it."""
+        for source in self._sources.values():
+            await self._redis.script_load(source)
 
     async def call(self, name: str, *args: str | bytes | int | float) -> Any:
         """Run a script; a server that has lost it gets it again."""
-        await self.ready()
         try:
             return await self._evalsha(self._redis, name, args)
         except NoScriptError:
@@ -91,7 +88,7 @@ class Scripts:
             return await self._evalsha(self._redis, name, args)
 
     def queue_on(self, pipe: Pipeline, name: str, *args: str | bytes | int | float) -> None:
-        """Append a call to a pipeline; the caller loads the scripts first and again on NoScriptError."""
+        """Append a call to a pipeline; on NoScriptError the caller does it again with `call`."""
         self._evalsha(pipe, name, args)
 
     def _evalsha(self, target: Any, name: str, args: tuple[str | bytes | int | float, ...]) -> Any:

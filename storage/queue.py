@@ -62,7 +62,6 @@ class Queue:
         Returns the claims and the seconds until a parked lane is due (None: no lane is parked). The wait is one
         blocking pop in front of the claim in the same pipeline, so waking up costs no further round trip.
         """
-        await self._scripts.ready()
         async with self._redis.pipeline(transaction=False) as pipe:
             if wait > 0:
                 pipe.execute_command("BLPOP", keys.WAKE, wait)
@@ -104,9 +103,12 @@ class Queue:
         )
         return done == 1
 
-    async def reset(self, worker: str) -> int:
-        """Give back what a former life of this worker held; returns how many."""
-        return await self._scripts.call("reset", worker)
+    async def reset(self, worker: str, held: Iterable[str] = ()) -> int:
+        """Give back what this worker is thought to hold but does not know of; returns how many.
+
+        A former life held it, or the reply to a claim was lost with the connection.
+        """
+        return await self._scripts.call("reset", worker, *held)
 
     async def cancel(self, lane: str, *, id: str | None = None, conversation: str = "*") -> int:
         """Stop one ask of a lane, or those of one conversation, or all; returns how many were waiting or running."""

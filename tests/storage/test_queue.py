@@ -159,6 +159,7 @@ async def test_a_restarted_worker_gives_back_what_it_held(queue: Queue) -> None:
     await queue.enqueue(make_ask("b", "p:b"))
     await claim(queue, 1, "w1")
     await claim(queue, 1, "w2")
+    assert await queue.reset("w1", held=["a"]) == 0
     assert await queue.reset("w1") == 1
     assert [(held.ask.id, held.fence) for held in await claim(queue, 5, "w1")] == [("a", 2)]
 

@@ -32,9 +32,9 @@ class Stop:
         self._scope: asyncio.Timeout | None = None
 
     def request(self) -> None:
-        """Stop; harmless when the answer is over."""
-        self.requested = True
-        if self._scope is not None:
+        """Stop; harmless when that was said before or the answer is over."""
+        again, self.requested = self.requested, True
+        if self._scope is not None and not again:  # a scope that is ending already takes no new time
             self._scope.reschedule(asyncio.get_running_loop().time())
 
     @asynccontextmanager
@@ -54,6 +54,7 @@ class Stop:
 class Figures:
     """What one answer took: seconds from the claim, tokens by the engine's count."""
 
+    started: float = field(default_factory=time.monotonic)
     first: float | None = None
     seconds: float = 0.0
     generation: Generation = field(default_factory=Generation)
@@ -76,13 +77,12 @@ class Answerer:
         claim back), FenceLost, and what storage.connection.StoreDown names.
         """
         figures, ask = Figures(), claim.ask
-        start = time.monotonic()
         event: Event
         turns: list[Turn] = []
         try:
             messages, room = await self._prompt(ask, model)
             text = await self._write(claim, messages, room, stop, figures)
-            figures.seconds = time.monotonic() - start
+            figures.seconds = time.monotonic() - figures.started
             generation = figures.generation
             if stop.requested:
                 event = Cancelled(text)
@@ -129,7 +129,7 @@ class Answerer:
         """Stream the answer into the replies; returns all of it, or what was written until `stop`."""
         rid = hashlib.sha256(f"{claim.ask.id}:{claim.fence}".encode()).hexdigest()[:32]
         salt = hashlib.sha256(claim.ask.person.encode()).hexdigest()[:32]
-        start, told = time.monotonic(), 0.0
+        told = 0.0
         text = fresh = ""
         stream = self.engine.stream(messages, rid=rid, salt=salt, max_tokens=room, generation=figures.generation)
         async with stop.felt(), aclosing(stream):
@@ -137,7 +137,7 @@ class Answerer:
                 fresh += delta
                 now = time.monotonic()
                 if figures.first is None:
-                    figures.first = now - start
+                    figures.first = now - figures.started
                 if now - told < COALESCE:
                     continue
                 if not await self.replies.emit(claim, fresh):

@@ -240,7 +240,7 @@ class Engine:
         server = self._server
         if server is not None:
             try:
-                await server.client.post("/abort_request", json={"rid": rid}, timeout=PROBE)
+                await server.client.post("/abort_request", json={"rid": rid}, timeout=1.0)
             except httpx.HTTPError:
                 return  # a dead engine generates nothing
 

@@ -1,14 +1,18 @@
-"""Fixtures of the inference half: the real engine, one a session."""
+"""Fixtures of the inference half: the real engine, one a session, and a worker's desk with a played one."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
+import pytest_asyncio
+from redis.asyncio import Redis
 
 from inference import embedded
 from inference.engine import EngineAddress
+from tests.emulators.engine import StubEngine
+from tests.inference.desk import Desk, open_desk
 
 
 @pytest.fixture(scope="session")
@@ -39,3 +43,10 @@ def embedded_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine
             await asyncio.wait([serving])
 
         runner.run(ended())
+
+
+@pytest_asyncio.fixture
+async def desk(store_url: str, redis: Redis) -> AsyncIterator[Desk]:
+    """The stores, empty, and a played engine that answers at once."""
+    async with StubEngine() as stub, open_desk(store_url, stub) as desk:
+        yield desk

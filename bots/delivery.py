@@ -27,7 +27,7 @@ TYPING = 4  # ticks; platforms show a typing action for about five seconds
 
 
 class Delivery:
-    """`follow` and `say` are called by intake; `run` does the rest until it is stopped."""
+    """`follow`, `resume` and `say` are called by intake; `run` does the rest until it is stopped."""
 
     def __init__(self, surface: Surface, replies: Replies, queue: Queue, health: Health) -> None:
         self._surface = surface
@@ -44,6 +44,14 @@ class Delivery:
         """Show a fresh ask from now on."""
         if ask.id not in self._followers:
             self._start(Follower(self._tools, ask))
+
+    async def resume(self, id: str, *, closed: bool = False) -> None:
+        """Follow an ask of a former life. A closed one is followed only for the outbox entry that closed it."""
+        if id in self._followers:
+            return
+        found = await self._replies.progress(id)
+        if found and (closed or found.open) and id not in self._followers:  # it may be followed by now
+            self._start(Follower(self._tools, found.ask, found.slots, stale=not closed))
 
     async def say(self, where: Address, text: str) -> None:
         """Send one sentence, within the chat's rate; tried until the platform takes or refuses it."""
@@ -83,8 +91,7 @@ class Delivery:
         """Read the outbox: what a former life left there first, then what comes."""
         await self._replies.open_outbox(self._outbox)
         for id in await self._replies.open_asks(self._outbox):
-            if id not in self._followers:
-                await self._resume(id)
+            await self.resume(id)
         after = "0"
         while pending := await self._replies.pending(self._outbox, after):
             for finished in pending:
@@ -124,20 +131,13 @@ class Delivery:
             return  # an ornament
 
     async def _end(self, finished: Finished) -> None:
-        if finished.id not in self._followers:
-            await self._resume(finished.id, closed=True)
+        await self.resume(finished.id, closed=True)
         follower = self._followers.get(finished.id)
         if follower:
             follower.end(finished)
         else:
             log.warning("%s is finished, but nothing is known of it", finished.id)
             await self._replies.delivered(self._outbox, finished)
-
-    async def _resume(self, id: str, *, closed: bool = False) -> None:
-        """Follow an ask of a former life. A closed one is followed only for the outbox entry that closed it."""
-        found = await self._replies.progress(id)
-        if found and (closed or found.open):
-            self._start(Follower(self._tools, found.ask, found.slots, stale=not closed))
 
     def _start(self, follower: Follower) -> None:
         self._followers[follower.ask.id] = follower

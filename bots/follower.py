@@ -108,7 +108,7 @@ class Follower:
         self._stale = False
         found = await self._tools.replies.progress(self.ask.id)
         if found and (found.fence, len(found.text)) > (self.fence, len(self.text)):
-            self.fence, self.text = found.fence, found.text
+            self.fence, self.text, self._status = found.fence, found.text, None
 
     def _next(self) -> tuple[int, Page] | None:
         """The first slot that does not show what it should, and what that is."""
@@ -184,7 +184,7 @@ class Follower:
             return ending(language, self.final.event)
         if self._status:
             return waiting(language, self._status)
-        text = self.text.decode(errors="ignore")
+        text = self.text.decode(errors="ignore").rstrip(" ")
         return f"{text} …" if text else say(language, "placeholder")
 
 

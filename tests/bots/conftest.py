@@ -1,0 +1,82 @@
+"""A delivery on a board in memory and on a real store, with an engine that is up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import pytest
+import pytest_asyncio
+
+from bots.delivery import Delivery
+from bots.surface import Rate
+from storage.connection import Client
+from storage.messages import Ask, Event, Turn
+from storage.queue import Claim
+from storage.replies import Finished
+from storage.stores import Stores, open_stores
+from storage.tasks import end
+from tests.bots.board import Board, worker
+
+
+@dataclass
+class Desk:
+    """What a test of delivery works with; `start` and `crash` are a process's life."""
+
+    stores: Stores
+    board: Board = field(default_factory=Board)
+    running: list[asyncio.Task[None]] = field(default_factory=list[asyncio.Task[None]])
+
+    def start(self) -> Delivery:
+        """A fresh process."""
+        delivery = Delivery(self.board, self.stores.replies, self.stores.queue, self.stores.health)
+        self.running.append(asyncio.create_task(delivery.run(asyncio.Event())))
+        return delivery
+
+    async def crash(self) -> None:
+        """The process dies wherever it is."""
+        await end(self.running)
+        self.running.clear()
+
+    async def claim(self) -> Claim:
+        """What a worker does first."""
+        ((claim,), _) = await self.stores.queue.claim("w", 1)
+        return claim
+
+    async def answer(self, ask: Ask, event: Event) -> None:
+        """Enqueue and answer at once."""
+        await self.stores.queue.enqueue(ask)
+        await self.stores.queue.finish(await self.claim(), event, [ask.question, Turn("assistant", "x")])
+
+    async def delivered(self) -> bool:
+        """Whether nothing is left to deliver."""
+        return not await self.stores.replies.open_asks("telegram")
+
+    async def pending(self) -> list[Finished]:
+        """What is read but not acknowledged."""
+        return await self.stores.replies.pending("telegram")
+
+
+@pytest_asyncio.fixture
+async def desk(redis: Client, store_url: str) -> AsyncIterator[Desk]:
+    await worker(redis, slots="2")
+    async with open_stores(store_url) as stores:
+        found = Desk(stores)
+        yield found
+        await found.crash()
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looks at the queue fifty times as often, so that no test waits for seconds."""
+    monkeypatch.setattr("bots.delivery.TICK", 0.02)
+    monkeypatch.setattr("bots.delivery.SETTLE", 0.05)
+    monkeypatch.setattr("bots.follower.LONGEST_BACKOFF", 0.6)
+
+
+@pytest.fixture
+def slow_board(desk: Desk) -> Board:
+    """A chat that takes three calls at once and then one each 0.15 s."""
+    desk.board = Board(Rate(3, 0.15))
+    return desk.board

@@ -1,0 +1,134 @@
+"""One ask on its surface: what counts of what is announced, whatever order or gap it comes in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from bots.follower import Follower, Tools
+from bots.pace import Pace
+from bots.phrases import say
+from storage import keys
+from storage.messages import Delta, Done, Event, Queued, Started, Waiting
+from storage.queue import Claim
+from storage.replies import Finished
+from storage.tasks import end
+from tests.bots.conftest import Desk
+from tests.storage.asks import make_ask
+from tests.waiting import wait_until
+
+
+class Shown:
+    """A follower that runs, without a delivery that tells it anything."""
+
+    def __init__(self, desk: Desk, claim: Claim) -> None:
+        self.desk = desk
+        self.claim = claim
+        self.follower = Follower(Tools(desk.board, desk.stores.replies, Pace(), "telegram"), claim.ask)
+        self.task = asyncio.create_task(self.follower.run())
+
+    def tell(self, *events: Event) -> None:
+        for event in events:
+            self.follower.notice(event)
+
+    async def shows(self, *texts: str) -> None:
+        await wait_until(lambda: self.desk.board.texts() == list(texts))
+
+
+@pytest_asyncio.fixture
+async def shown(desk: Desk) -> AsyncIterator[Shown]:
+    await desk.stores.replies.open_outbox("telegram")
+    await desk.stores.queue.enqueue(make_ask("a"))
+    found = Shown(desk, await desk.claim())
+    await found.shows("…")
+    yield found
+    await end([found.task])
+
+
+async def test_a_gap_in_the_deltas_is_read_again_from_the_store(shown: Shown) -> None:
+    await shown.desk.stores.replies.emit(shown.claim, "zero é ")
+    await shown.desk.stores.replies.emit(shown.claim, "one ")
+    shown.tell(Delta(1, 8, "one "))  # the first was never heard of
+    await shown.shows("zero é one …")
+
+
+async def test_a_gap_that_the_store_cannot_fill_yet_shows_nothing_wrong(shown: Shown) -> None:
+    shown.tell(Delta(1, 0, "zero "), Delta(1, 50, "far away"))
+    await shown.shows("zero …")
+    shown.tell(Delta(1, 5, "one"))
+    await shown.shows("zero one …")
+
+
+async def test_deltas_that_were_read_already_or_come_twice_change_nothing(shown: Shown) -> None:
+    await shown.desk.stores.replies.emit(shown.claim, "zéro one two")
+    shown.follower.refresh()
+    await shown.shows("zéro one two …")
+    shown.tell(Delta(1, 0, "zéro "), Delta(1, 6, "one "), Delta(1, 6, "one two three"))
+    await shown.shows("zéro one two three …")
+
+
+async def test_words_of_a_lower_fence_are_dead(shown: Shown) -> None:
+    shown.tell(Started(2), Delta(2, 0, "new"), Delta(1, 0, "old old old"), Started(1))
+    await shown.shows("new …")
+
+
+async def test_a_new_fence_restarts_the_text_even_if_its_start_was_not_heard(shown: Shown) -> None:
+    shown.tell(Delta(1, 0, "a long first try"))
+    await shown.shows("a long first try …")
+    shown.tell(Delta(2, 0, "second"))
+    await shown.shows("second …")
+    shown.tell(Waiting("again"))
+    await shown.shows(say("en", "again"))
+    shown.tell(Started(3))
+    await shown.shows("…")
+
+
+async def test_text_that_is_read_again_takes_the_place_of_what_was_waited_for(shown: Shown) -> None:
+    shown.follower.status(Waiting("engine_down"))
+    await shown.shows(say("en", "engine_down"))
+    await shown.desk.stores.replies.emit(shown.claim, "here")
+    shown.follower.refresh()
+    await shown.shows("here …")
+
+
+async def test_a_character_that_is_cut_in_two_waits_for_its_other_half(shown: Shown) -> None:
+    await shown.desk.stores.redis.set(keys.text("a", 1), "a🙂".encode()[:3])
+    shown.follower.refresh()
+    await shown.shows("a …")
+
+
+async def test_the_same_state_is_written_once(shown: Shown) -> None:
+    for _ in range(20):
+        shown.follower.status(Queued(1))
+        shown.follower.refresh()
+        await asyncio.sleep(0.002)
+    await shown.shows("Number 2 in line.")
+    assert shown.desk.board.edits() == ["Number 2 in line."]
+
+
+async def test_many_changes_at_once_are_one_write(shown: Shown) -> None:
+    shown.tell(*(Delta(1, n, "x") for n in range(100)))
+    await shown.shows(f"{'x' * 100} …")
+    assert len(shown.desk.board.edits()) == 1
+
+
+async def test_nothing_that_comes_after_the_end_changes_it(shown: Shown) -> None:
+    await shown.desk.stores.queue.finish(shown.claim, Done("end"))
+    (finished,) = await shown.desk.stores.replies.finished("telegram", wait=0.01)
+    shown.follower.end(finished)
+    shown.tell(Started(9), Delta(9, 0, "late"), Waiting("again"))
+    shown.follower.refresh()
+    await asyncio.wait_for(shown.task, 2)
+    assert shown.desk.board.texts() == ["end"]
+    assert await shown.desk.delivered()
+
+
+@pytest.mark.parametrize("text", ["**bold and", "```py\nprint(", "| a | b |\n|-", "[link](http://", "_", "# "])
+async def test_a_half_written_text_is_shown_whatever_it_is_in_the_middle_of(shown: Shown, text: str) -> None:
+    shown.tell(Delta(1, 0, text), Delta(1, len(text), "X"))
+    await wait_until(lambda: "X" in "".join(shown.desk.board.texts()))
+    shown.follower.end(Finished("1-0", "a", Done(text)))
+    await asyncio.wait_for(shown.task, 2)

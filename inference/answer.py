@@ -105,15 +105,17 @@ class Answerer:
         kept = await self._photos(ask.person, turns)
         if any(photo.sha256 not in kept for photo in ask.photos()):
             raise Refused("photo_gone")
-        counts = [await self._tokens(turn, kept) for turn in turns]
         system = f"<|im_start|>system\n{prompt.SYSTEM}<|im_end|>\n"
-        base = await self.engine.count(system) + await self.engine.count(prompt.OPENING)
+        frame = [(system, 0), (prompt.OPENING, 0)]
+        parts = [prompt.template(turn, kept) for turn in turns]
+        # A token is at least one byte. What fits half of the context even so needs no asking the engine for its count.
+        most = sum(len(text.encode()) + photos for text, photos in frame + parts)
+        if most <= model.context // 2:
+            return prompt.messages(turns, kept), model.context - most
+        counts = [await self.engine.count(text) + photos for text, photos in parts]
+        base = sum([await self.engine.count(text) for text, _ in frame])
         fitting, size = budget.fit(turns, counts, base, model.context)
         return prompt.messages(fitting, kept), model.context - size
-
-    async def _tokens(self, turn: Turn, kept: dict[str, bytes]) -> int:
-        text, photos = prompt.template(turn, kept)
-        return await self.engine.count(text) + photos
 
     async def _photos(self, person: str, turns: list[Turn]) -> dict[str, bytes]:
         wanted: dict[str, Photo] = {}

@@ -124,7 +124,9 @@ class Intake:
         if not incoming.text and not incoming.photos:
             raise Refused("unreadable")
         started = time.time()
-        await self._limits.take(incoming.person)
+        _, epoch = await asyncio.gather(
+            self._limits.take(incoming.person), self._history.enter(incoming.person, incoming.conversation)
+        )
         photos = await self._photos(incoming, incoming.photos + incoming.quote_photos)
         own, quoted = photos[: len(incoming.photos)], photos[len(incoming.photos) :]
         quote = Quote(incoming.quote_text, quoted) if incoming.quote_text or quoted else None
@@ -132,8 +134,7 @@ class Intake:
         ask = Ask(
             id=incoming.id, person=incoming.person, conversation=incoming.conversation, lane=incoming.person,
             outbox=self._surface.platform, where=incoming.where, question=Turn("user", text, own, quote),
-            language=incoming.language, asked_at=started,
-            epoch=await self._history.enter(incoming.person, incoming.conversation),
+            language=incoming.language, asked_at=started, epoch=epoch,
         )  # fmt: skip
         if await self._queue.enqueue(ask):
             self._delivery.follow(ask)

@@ -1,0 +1,225 @@
+"""What askpix adds between Telegram and the engine and back: `python -m bench.road`.
+
+The roles are real processes; Telegram and an engine that answers at once are emulated in this one, over real HTTP on
+the loopback, so that one clock times both ends. They take their share of the same cores.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import sys
+import tempfile
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from bench.photos import encoded, measure
+from bench.report import finish, rss_mb, say, spread, target
+from inference.embedded import read_address
+from storage.embedded import Store
+from storage.roles import Role, Supervisor, environment
+from storage.stores import Stores, open_stores
+from storage.tasks import end
+from tests.emulators.engine import StubEngine
+from tests.emulators.telegram import Call, TelegramEmulator
+from tests.emulators.telegram_world import User
+
+WARM_UP, TEXTS, PHOTOS = 10, 100, 30
+LOAD = 200  # people who ask at once
+PAUSE = 0.1  # seconds before a question, the engine's first word and its last: the placeholder stands, nothing overlaps
+FIRST, REST = "A blue ", "square."
+PREPARATIONS = 100
+PATIENCE = 60.0
+
+
+class RoleDied(Exception):
+    """A role ended while it was measured; its log says why."""
+
+
+@dataclass
+class Bench:
+    """The emulated ends, and what lies between."""
+
+    telegram: TelegramEmulator
+    engine: StubEngine
+    stores: Stores
+    data_dir: Path
+    pause: float = PAUSE
+    first_words: list[float] = field(default_factory=list[float])
+    users: int = 0
+
+    async def reply(self) -> AsyncIterator[str]:
+        """The engine's answer: its first word is timed just before it is written."""
+        await asyncio.sleep(self.pause)
+        self.first_words.append(time.perf_counter())
+        yield FIRST
+        await asyncio.sleep(self.pause)
+        yield REST
+
+    def somebody(self) -> User:
+        """A person who never asked before."""
+        self.users += 1
+        return self.telegram.user(100_000 + self.users)
+
+    async def ask(self, user: User, photo: bytes | None = None) -> None:
+        """Send one question, a different one each time; returns when the whole answer is shown."""
+        question = f"What is in picture {user.id}?"
+        if photo:
+            await user.send_photo(user.private, photo, question)
+        else:
+            await user.send_text(user.private, question)
+        await user.private.wait_for(lambda texts: texts and texts[-1] == FIRST + REST, PATIENCE)
+
+    async def road(self, rounds: int, photo: bytes | None = None) -> dict[str, list[float]]:
+        """One person after another: seconds from the update's arrival to the engine's request, and from the engine's
+        first word to the edit that shows it.
+        """
+        there: list[float] = []
+        back: list[float] = []
+        for _ in range(rounds):
+            await asyncio.sleep(PAUSE)  # the former answer is acknowledged
+            calls, requests = len(self.telegram.calls), len(self.engine.requests)
+            await self.ask(self.somebody(), photo)
+            request, word = self.engine.requests[requests].at, self.first_words[-1]
+            made = self.telegram.calls[calls:]
+            there.append(request - max(call.answered for call in made if _carries_update(call, before=request)))
+            back.append(min(call.at for call in made if _shows_words(call)) - word)
+        return {"there": there, "back": back}
+
+    async def load(self, photo: bytes) -> float:
+        """LOAD people ask at once, every fifth with a photo; answers a second."""
+        self.pause = 0.0
+        start = time.perf_counter()
+        people = [self.somebody() for _ in range(LOAD)]
+        await asyncio.gather(*(self.ask(user, None if user.id % 5 else photo) for user in people))
+        self.pause = PAUSE
+        return LOAD / (time.perf_counter() - start)
+
+    async def valkey(self) -> int:
+        """The server's process id."""
+        info: dict[str, Any] = await self.stores.redis.info("server")
+        return info["process_id"]
+
+
+def _carries_update(call: Call, *, before: float) -> bool:
+    return call.method == "getUpdates" and call.answered < before
+
+
+def _shows_words(call: Call) -> bool:
+    return call.method == "editMessageText" and str(call.params.get("text", "")).startswith(FIRST)
+
+
+@asynccontextmanager
+async def running(bench: Bench, roles: Sequence[str]) -> AsyncGenerator[dict[str, int]]:
+    """The roles as `askpix up` runs them, ready; yields their process ids. Raises RoleDied on leaving."""
+    own = {
+        "ASKPIX_DATA_DIR": str(bench.data_dir), "ASKPIX_OPEN": "1", "ASKPIX_TELEGRAM_TOKEN": bench.telegram.token,
+        "ASKPIX_TELEGRAM_API_URL": bench.telegram.url, "ASKPIX_ENGINE_URL": bench.engine.url,
+    }  # fmt: skip
+    env = environment(os.environ, frozenset()) | own
+    command = [sys.executable, "-P", "-m", "askpix"]
+    pids: dict[str, int] = {}
+    failed: list[str] = []
+    ready = asyncio.Event()
+
+    def changed(role: str, state: str, details: Mapping[str, str | int | float]) -> None:
+        if state == "ready":
+            pids[role] = int(details["pid"])
+        elif state == "died":
+            failed.append(f"{role}: {details}")
+        if len(pids) == len(roles) or failed:
+            ready.set()
+
+    wanted = [Role(name, [*command, name], env) for name in roles]
+    supervisor = asyncio.create_task(Supervisor(wanted, bench.data_dir, bench.stores.redis, changed).run())
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await ready.wait()
+        if not failed:
+            yield pids
+        if failed:
+            raise RoleDied(*failed)
+    finally:
+        await end([supervisor])
+
+
+async def engine_memory(bench: Bench, photo: bytes) -> dict[str, float]:
+    """The embedded engine with the demo model, its child included: MB idle and after some photos."""
+    async with running(bench, ["engine"]) as pids:
+        found = read_address(bench.data_dir)
+        if found is None:
+            raise RoleDied("engine")
+        both = [pids["engine"], found.pid]
+        idle = rss_mb(both)
+        url = f"data:image/jpeg;base64,{base64.b64encode(photo).decode()}"
+        content = [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": "What is this?"}]
+        body = {"messages": [{"role": "user", "content": content}], "max_tokens": 32}
+        async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {found.key}"}) as http:
+            for _ in range(8):
+                async with http.post(f"{found.url}/v1/chat/completions", json=body) as answer:
+                    answer.raise_for_status()
+        return {"idle": idle, "after": rss_mb(both)}
+
+
+async def measure_all(bench: Bench) -> None:
+    """Everything, then the line."""
+    photo = encoded(1280, 960, "JPEG")
+    say("preparing a photo …")
+    prepared = {f"1280x{height}": measure(encoded(1280, height, "JPEG"), PREPARATIONS) for height in (960, 720)}
+    say(f"{prepared}\nstarting the roles …")
+    async with running(bench, ["worker", "telegram"]) as pids:
+        processes = {**pids, "valkey": await bench.valkey()}
+        await bench.engine.until(lambda: bench.telegram.calls[-1:], PATIENCE)
+        await bench.road(WARM_UP)
+        idle = {name: rss_mb([pid]) for name, pid in processes.items()}
+        say(f"{idle} MB\n{TEXTS} questions, one after another …")
+        text = {name: spread(taken) for name, taken in (await bench.road(TEXTS)).items()}
+        say(f"{text}\n{PHOTOS} photos …")
+        with_photo = {name: spread(taken) for name, taken in (await bench.road(PHOTOS, photo)).items()}
+        say(f"{with_photo}\n{LOAD} people at once …")
+        rate = await bench.load(photo)
+        after = {name: rss_mb([pid]) for name, pid in processes.items()}
+    say(f"{rate:.0f} answers/s; {after} MB\nthe embedded engine …")
+    memory = {name: {"idle": idle[name], "after": after[name]} for name in idle}
+    memory["engine"] = await engine_memory(bench, photo)
+    finish(
+        "road",
+        {
+            "update_to_engine": {"text": text["there"], "photo": with_photo["there"]},
+            "first_word_to_edit": {"text": text["back"], "photo": with_photo["back"]},
+            "prepare": prepared,
+            "answers_per_second": round(rate, 1),
+            "rss_mb": memory,
+        },
+        {
+            "text_update_to_engine_p50_ms": target(text["there"]["p50_ms"], at_most=8),
+            "prepare_1280_p50_ms": target(max(float(each["p50_ms"]) for each in prepared.values()), at_most=30),
+            "first_word_to_edit_p50_ms": target(text["back"]["p50_ms"], at_most=10),
+        },
+    )
+
+
+async def main() -> None:
+    """Everything in a folder that goes afterwards."""
+    with tempfile.TemporaryDirectory() as folder:
+        data_dir = Path(folder)
+        async with (
+            Store(data_dir) as url,
+            open_stores(url) as stores,
+            TelegramEmulator() as telegram,
+            StubEngine(slots=8) as engine,
+        ):
+            bench = Bench(telegram, engine, stores, data_dir)
+            engine.reply = lambda _: bench.reply()
+            await measure_all(bench)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

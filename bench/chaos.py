@@ -138,11 +138,8 @@ async def run(seconds: float, seed: int) -> dict[str, Any]:
 
 
 def show_bad(chaos: Chaos) -> None:
-    """What a person who looks for the reason needs."""
-    lines = chaos.service.logs().splitlines()
-    for line, following in zip(lines, [*lines[1:], ""], strict=True):
-        if " E " in line:
-            print(f"  {line}: {following}", file=sys.stderr)
+    """What a person who looks for the reason needs: the questions that went wrong, and the logs' words on them."""
+    bad: set[str] = set()
     for (user, message), answer in chaos.expected.items():
         texts = [
             found["text"]
@@ -150,7 +147,11 @@ def show_bad(chaos: Chaos) -> None:
             if found.get("reply_to_message", {}).get("message_id") == message
         ]
         if not any(answer in text for text in texts):
-            print(f"  not as expected {user}:{message} ({answer[:20]}): {[text[:80] for text in texts]}", file=sys.stderr)
+            bad.add(f"telegram:{user}:{message}")
+            print(f"  not as expected {user}:{message} ({answer[:20]}): {[t[:80] for t in texts]}", file=sys.stderr)
+    for line in chaos.service.logs().splitlines():
+        if " E " in line or any(id in line.split() for id in bad):
+            print(f"  {line}", file=sys.stderr)
 
 
 def main() -> None:

@@ -52,19 +52,17 @@ class Intake:
         self._commands = commands
         self._downloads = asyncio.Semaphore(DOWNLOADS)
         self._turns: dict[str, asyncio.Task[None]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[str, asyncio.Task[None]] = {}  # by entry
 
     async def run(self, stop: asyncio.Event) -> None:
         """Take in until `stop`; what is in work then is read again at the next start."""
         try:
             await first_of(stop.wait(), forever(self._read))
         finally:
-            await end(self._tasks)
+            await end(self._tasks.values())
 
     async def _read(self) -> None:
         """First what a former life left unacknowledged, then what comes. Begins anew after the store was away."""
-        if self._tasks:
-            await asyncio.wait(self._tasks)
         await self._inbox.open()
         after = "0"
         while pending := await self._inbox.pending(after):
@@ -76,20 +74,22 @@ class Intake:
                 self._take(entry)
 
     def _take(self, entry: Entry) -> None:
-        """Start work on an entry, behind the same person's former one."""
+        """Start work on an entry, behind the same person's former one, unless it is in work already."""
+        if entry.id in self._tasks:
+            return
         try:
             incoming = self._surface.read(entry.raw)
-        except (ValueError, KeyError, TypeError) as error:
+        except Exception as error:  # the last guard: an update that nobody can read must not come again and again
             log.exception("an update could not be read", exc_info=error)
             incoming = None
         person = incoming.person if incoming else ""
         task = asyncio.create_task(self._handle(entry, incoming, self._turns.get(person)))
-        self._tasks.add(task)
+        self._tasks[entry.id] = task
         if incoming:
             self._turns[person] = task
 
         def done(task: asyncio.Task[None]) -> None:
-            self._tasks.discard(task)
+            del self._tasks[entry.id]
             if self._turns.get(person) is task:
                 del self._turns[person]
 
@@ -99,18 +99,13 @@ class Intake:
         if former:
             await asyncio.wait([former])
         try:
-            await persist(lambda: self._finish(entry, incoming))
+            if incoming:  # may be repeated from its start when the store was away in between
+                await persist(lambda: self._admit(incoming))
         except Exception as error:  # the last guard: a bug on one update must not stop the others
             log.exception("an update could not be taken", exc_info=error)
             if incoming:
                 await self._delivery.say(incoming.where, say(incoming.language, "went_wrong"))
-            await persist(lambda: self._inbox.done(entry))
-
-    async def _finish(self, entry: Entry, incoming: Incoming | None) -> None:
-        """All of one entry's work; it may be repeated from the start when the store was away in between."""
-        if incoming:
-            await self._admit(incoming)
-        await self._inbox.done(entry)
+        await persist(lambda: self._inbox.done(entry))
 
     async def _admit(self, incoming: Incoming) -> None:
         try:
@@ -138,6 +133,8 @@ class Intake:
         )  # fmt: skip
         if await self._queue.enqueue(ask):
             self._delivery.follow(ask)
+        else:  # enqueued before a crash, or before the store's answer was lost
+            await self._delivery.resume(ask.id)
 
     async def _photos(self, incoming: Incoming, files: tuple[FileRef, ...]) -> tuple[Photo, ...]:
         """Download, prepare and store photos, for the model that runs."""
@@ -154,19 +151,22 @@ class Intake:
             raise Refused("too_large", limit=LARGEST)
         if file.mime and not file.mime.startswith("image/") and file.mime != "application/octet-stream":
             raise Refused("unsupported_image", kind=file.mime.rpartition("/")[2])
-        async with self._downloads:
-            data = await self._fetch(file)
-            prepared = await asyncio.to_thread(prepare, data, limits)
-        await self._images.put(person, prepared.photo, prepared.data)
-        return prepared.photo
-
-    async def _fetch(self, file: FileRef) -> bytes:
         for attempt in range(DOWNLOAD_TRIES):
-            try:
-                return await self._surface.fetch(file)
-            except Unreachable as error:
-                log.info("a download failed: %s", describe(error))
-                await asyncio.sleep(0.5 * 2**attempt)
-            except SurfaceError as error:
-                raise Refused("download_failed") from error
+            await asyncio.sleep(0.25 * 2**attempt if attempt else 0)  # outside: who waits for a retry holds no download
+            async with self._downloads:
+                data = await self._fetch(file)
+                if data is not None:
+                    prepared = await asyncio.to_thread(prepare, data, limits)
+                    await self._images.put(person, prepared.photo, prepared.data)
+                    return prepared.photo
         raise Refused("download_failed")
+
+    async def _fetch(self, file: FileRef) -> bytes | None:
+        """A file's bytes; None when another try may give them."""
+        try:
+            return await self._surface.fetch(file)
+        except Unreachable as error:
+            log.info("a download failed: %s", describe(error))
+            return None
+        except SurfaceError as error:
+            raise Refused("download_failed") from error

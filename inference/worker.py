@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 PROBE_EVERY = 1.0  # seconds: a dead engine is noticed by every waiting slot within five
 DRAIN = 25.0  # seconds an answer may still take after SIGTERM; then it goes back to the queue
+PARTING = 2.0  # seconds for a last word with the store; what it did not hear, the next life's reset makes good
 SMOOTHING = 0.2  # weight of the newest answer in the measured speed
 
 
@@ -44,6 +45,7 @@ class Worker:
         self._up = asyncio.Event()
         self._free = asyncio.Event()
         self._held: dict[str, Held] = {}
+        self._careful = False  # the engine broke: one ask at a time, or the one that broke it takes others with it
         self._seconds: float | None = None
         self._first: float | None = None
         self._last_error = ""
@@ -62,19 +64,16 @@ class Worker:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`, then drain."""
-        await persist(lambda: self._queue.reset(self._name))
         loops = [asyncio.create_task(loop()) for loop in (self._probe, self._renew, self._hear_stops)]
         claiming = asyncio.create_task(self._claim(stop))
         stopping = asyncio.create_task(stop.wait())
         try:
             await asyncio.wait([stopping, claiming, *loops], return_when=asyncio.FIRST_COMPLETED)
+            stop.set()
             await self._end_claiming(claiming)
-            answering = [held.task for held in self._held.values() if held.task]
-            if answering:
-                await asyncio.wait(answering, timeout=DRAIN)
-            await end(answering)  # each gives its claim back
+            await self._drain()
         finally:
-            await end([stopping, claiming, *loops])
+            await end([stopping, claiming, *loops, *self._answering()])
         for task in (*loops, claiming):
             if not task.cancelled():
                 task.result()  # a loop that ended by itself has failed
@@ -84,18 +83,32 @@ class Worker:
         self._free.set()
         self._up.set()
         try:
-            await self._queue.wake()
-            await asyncio.wait([claiming], timeout=self._queue.lease / 2)
-        except StoreDown:
+            async with asyncio.timeout(PARTING):
+                await self._queue.wake()
+                await asyncio.wait([claiming])
+        except StoreDown:  # TimeoutError is an OSError, and so one of them
             return
 
+    async def _drain(self) -> None:
+        """Let answers end, then have each give its claim back; who cannot is cancelled by our caller."""
+        if answering := self._answering():
+            await asyncio.wait(answering, timeout=DRAIN)
+            for task in answering:
+                task.cancel()
+            await asyncio.wait(answering, timeout=PARTING)
+
+    def _answering(self) -> list[asyncio.Task[None]]:
+        return [held.task for held in self._held.values() if held.task]
+
     async def _claim(self, stop: asyncio.Event) -> None:
+        await persist(lambda: self._queue.reset(self._name))
         due: float | None = None
         while not stop.is_set():
             await self._up.wait()
             if stop.is_set():
                 return
-            free = (self._model.slots if self._model else 0) - len(self._held)
+            slots = self._model.slots if self._model else 0
+            free = min(slots, 1 if self._careful else slots) - len(self._held)
             if free <= 0:
                 self._free.clear()
                 await self._free.wait()
@@ -113,21 +126,24 @@ class Worker:
                 if former and former.task:  # its lease was lost while the store was away
                     former.task.cancel()
                 self._held[claim.ask.id] = held
-                held.task = asyncio.create_task(self._work(held))
+                held.task = asyncio.create_task(self._work(held, stop))
 
-    async def _work(self, held: Held) -> None:
+    async def _work(self, held: Held, stop: asyncio.Event) -> None:
         """Answer one claim; whatever happens, it is closed, given back, or known to be another's."""
         claim, model = held.claim, self._model
         started = time.monotonic()
         try:
-            if model is None or not self._up.is_set():
+            if model is None or stop.is_set() or not self._up.is_set():
                 await self._give_back(claim)
                 return
             figures = await self._answerer.answer(claim, model, held.stop)
+            self._careful = False
             self._measure(figures)
             log.info("answered %s in %.2f s", claim.ask.id, time.monotonic() - started)
         except EngineDown as error:
+            self._careful = self._careful or error.started
             self._engine_is_down(error)
+            log.info("%s goes back to the queue: %s", claim.ask.id, error)
             await self._give_back(claim, failed=error.started)
         except FenceLost:
             log.info("lost %s", claim.ask.id)
@@ -143,9 +159,7 @@ class Worker:
             self._free.set()
 
     async def _give_back(self, claim: Claim, *, failed: bool = False) -> None:
-        # A short rest: an engine that refuses at once must not turn the queue into a busy loop.
-        delay = 0.5 if failed else 0.0
-        await persist(lambda: self._queue.release(claim, delay=delay, failed=failed))
+        await persist(lambda: self._queue.release(claim, failed=failed))
 
     def _measure(self, figures: Figures) -> None:
         if figures.first is not None:

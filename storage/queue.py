@@ -12,7 +12,6 @@ from storage import keys
 from storage.connection import Client, Scripts
 from storage.messages import Ask, Event, Refused, Turn, decode, encode
 
-FAILURE_LIMIT = 5  # an ask that broke the engine or its worker this often is given up
 State = Literal["ok", "cancelled", "lost"]
 
 
@@ -27,16 +26,25 @@ class Claim:
 class Queue:
     """Enqueue, claim, renew, finish: each one atomic round trip.
 
-    limit and lane_limit count waiting asks, of everybody and of one person; lease is in seconds.
+    limit and lane_limit count waiting asks, of everybody and of one person; lease is in seconds; an ask that broke the
+    engine or its worker failure_limit times is given up.
     """
 
     def __init__(
-        self, redis: Client, scripts: Scripts, *, limit: int = 10_000, lane_limit: int = 100, lease: float = 15.0
+        self,
+        redis: Client,
+        scripts: Scripts,
+        *,
+        limit: int = 10_000,
+        lane_limit: int = 100,
+        lease: float = 15.0,
+        failure_limit: int = 8,
     ) -> None:
         self._redis = redis
         self._scripts = scripts
         self._limit = limit
         self._lane_limit = lane_limit
+        self._failure_limit = failure_limit
         self.lease = lease
 
     async def enqueue(self, ask: Ask, *, passing: bool = False, priority: int = 0) -> bool:
@@ -65,11 +73,11 @@ class Queue:
         async with self._redis.pipeline(transaction=False) as pipe:
             if wait > 0:
                 pipe.execute_command("BLPOP", keys.WAKE, wait)
-            self._scripts.queue_on(pipe, "claim", n, self._lease_ms(), worker, FAILURE_LIMIT)
+            self._scripts.queue_on(pipe, "claim", n, self._lease_ms(), worker, self._failure_limit)
             try:
                 taken: list[Any] = (await pipe.execute())[-1]
             except NoScriptError:
-                taken = await self._scripts.call("claim", n, self._lease_ms(), worker, FAILURE_LIMIT)
+                taken = await self._scripts.call("claim", n, self._lease_ms(), worker, self._failure_limit)
         claims = [
             Claim(decode(payload, Ask), int(fence))
             for _, fence, payload in zip(taken[1::3], taken[2::3], taken[3::3], strict=True)
@@ -99,7 +107,7 @@ class Queue:
     async def release(self, claim: Claim, *, delay: float = 0.0, failed: bool = False) -> bool:
         """Give a claim back to the head of its lane, due after `delay` seconds; `failed` counts towards giving up."""
         done: int = await self._scripts.call(
-            "release", claim.ask.id, claim.fence, int(delay * 1000), int(failed), FAILURE_LIMIT
+            "release", claim.ask.id, claim.fence, int(delay * 1000), int(failed), self._failure_limit
         )
         return done == 1
 

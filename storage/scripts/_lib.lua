@@ -21,6 +21,11 @@ local function wake()
   if redis.call('LLEN', WAKE) == 0 then redis.call('LPUSH', WAKE, 1) end
 end
 
+local function ring(name, priority)
+  redis.call('ZADD', RING, redis.call('HINCRBY', COUNTS, 'seq', 1) - tonumber(priority or 0), name)
+  wake()
+end
+
 -- Put a lane where it belongs; call it whenever its head or its running ask changed.
 local function settle(name)
   redis.call('ZREM', RING, name)
@@ -32,16 +37,15 @@ local function settle(name)
   if due > now() then
     redis.call('ZADD', DELAYED, due, name)
   else
-    local seq = redis.call('HINCRBY', COUNTS, 'seq', 1)
-    redis.call('ZADD', RING, seq - tonumber(fields[2] or 0), name)
-    wake()
+    ring(name, fields[2])
   end
 end
 
-local function tell(id, event)
-  local outbox = redis.call('HGET', job(id), 'outbox')
+local function publish(outbox, id, event)
   redis.call('PUBLISH', P .. 'ev:' .. outbox, cjson.encode({id = id, event = event}))
 end
+
+local function tell(id, event) publish(redis.call('HGET', job(id), 'outbox'), id, event) end
 
 local function use_photos(members, by)
   for member in string.gmatch(members or '', '%S+') do
@@ -80,12 +84,14 @@ local function partial(id, fence)
 end
 
 -- A running ask goes back to the head of its lane (its text is dead), or is closed: when its asker stopped it
--- meanwhile, or when it failed for the `limit`-th time (0: no limit).
+-- meanwhile, or when it failed for the `limit`-th time (0: no limit). Each failure parks its lane longer: an ask that
+-- breaks the engine must not break it for everybody, and an engine that dies often must not use up an ask's tries.
 local function put_back(id, name, fence, delay, failed, limit)
   local cancelled = redis.call('HGET', job(id), 'cancel') == '1'
   local event = cancelled and partial(id, fence)
   stop_running(id, name, fence)
   local failures = redis.call('HINCRBY', job(id), 'failures', failed)
+  if failed == 1 then delay = math.min(250 * 2 ^ failures, 4000) end
   if cancelled then
     close(id, 'cancelled', event)
   elseif limit > 0 and failures >= limit then

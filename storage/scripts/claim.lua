@@ -17,20 +17,20 @@ for _, name in ipairs(redis.call('ZRANGEBYSCORE', DELAYED, '-inf', t)) do settle
 
 local taken = {-1}
 while n > 0 do
-  local name = redis.call('ZRANGE', RING, 0, 0)[1]
+  local name = redis.call('ZPOPMIN', RING)[1]
   if not name then break end
-  redis.call('ZREM', RING, name)
   local id = redis.call('LPOP', lane_of(name))
-  local fence = redis.call('HINCRBY', job(id), 'fence', 1)
-  redis.call('HSET', job(id), 'state', 'running', 'worker', worker)
+  local f = redis.call('HMGET', job(id), 'fence', 'outbox', 'payload')
+  local fence = f[1] + 1
+  redis.call('HSET', job(id), 'state', 'running', 'worker', worker, 'fence', fence)
   redis.call('HSET', ACTIVE, name, id)
   redis.call('ZADD', LEASE, t + lease, id)
   count('queued', -1)
-  tell(id, {type = 'started', fence = fence})
-  for _, value in ipairs({id, tostring(fence), redis.call('HGET', job(id), 'payload')}) do table.insert(taken, value) end
+  publish(f[2], id, {type = 'started', fence = fence})
+  for _, value in ipairs({id, tostring(fence), f[3]}) do table.insert(taken, value) end
   n = n - 1
 end
-if redis.call('ZCARD', RING) > 0 then wake() end
+if n == 0 and redis.call('ZCARD', RING) > 0 then wake() end
 local next_lane = redis.call('ZRANGE', DELAYED, 0, 0, 'WITHSCORES')
 if next_lane[2] then taken[1] = math.max(0, next_lane[2] - t) end
 return taken

@@ -10,6 +10,6 @@ redis.call('SADD', P .. 'open:' .. outbox, id)
 if passing == '1' then redis.call('EXPIRE', P .. 'open:' .. outbox, PASSING_TTL) end
 use_photos(photos, 1)
 count('queued', 1)
--- A lane that already waits keeps its turn.
-if redis.call('RPUSH', lane_of(name), id) == 1 then settle(name) end
+-- A lane that already waits keeps its turn; one that was empty and does not run is nowhere yet.
+if redis.call('RPUSH', lane_of(name), id) == 1 and redis.call('HEXISTS', ACTIVE, name) == 0 then ring(name, priority) end
 return 'ok'

@@ -11,7 +11,7 @@ from storage import keys
 from storage.connection import Client, Scripts
 from storage.history import History
 from storage.messages import Cancelled, Done, Failed, Photo, Refused, Turn
-from storage.queue import FAILURE_LIMIT, Claim, Queue
+from storage.queue import Claim, Queue
 from storage.replies import Replies
 from tests.storage.asks import make_ask
 from tests.waiting import wait_until
@@ -196,12 +196,21 @@ async def test_a_delayed_ask_parks_its_lane_so_that_order_holds(queue: Queue) ->
     assert again[0].ask.id == "a1"
 
 
-async def test_an_ask_that_fails_again_and_again_is_given_up(queue: Queue, replies: Replies) -> None:
+async def test_an_ask_that_fails_again_and_again_waits_longer_each_time_and_is_given_up(
+    redis: Client, replies: Replies
+) -> None:
+    queue = Queue(redis, Scripts(redis), failure_limit=3)
     await queue.enqueue(make_ask("a"))
-    for _ in range(FAILURE_LIMIT):
+    waits: list[float] = []
+    for _ in range(3):
         (held,) = await claim(queue)
         await queue.release(held, failed=True)
-    assert await claim(queue) == []
+        waits += [due for due in [(await queue.claim("w1", 1))[1]] if due]
+        await redis.hset(keys.job("a"), "due", 0)
+        for lane in await redis.zrange(keys.DELAYED, 0, -1):
+            await redis.zadd(keys.DELAYED, {lane: 1})
+    assert 0.4 < waits[0] <= 0.5 < waits[1] <= 1.0
+    assert len(waits) == 2
     assert await outbox(replies) == [("a", Failed("gave_up"))]
 
 

@@ -28,7 +28,8 @@ class Commands:
         if incoming.command == "start" and incoming.argument:
             made = await self._limits.redeem(incoming.argument, incoming.person)
             if made or await self._limits.admits(incoming.person, incoming.chat):
-                await self._say(incoming, "command.admin" if made else "command.admin_expired")
+                admin = made or await self._limits.is_admin(incoming.person)  # the link was pressed, or read, twice
+                await self._say(incoming, "command.admin" if admin else "command.admin_expired")
                 return False
         if await self._limits.admits(incoming.person, incoming.chat):
             return True

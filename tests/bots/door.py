@@ -1,0 +1,70 @@
+"""Intake and commands in front of a desk, for tests: what people send goes through a real inbox."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from bots.commands import Commands
+from bots.intake import Intake
+from bots.surface import FileRef, Incoming
+from storage.limits import Limits, Rules
+from storage.messages import Address, Done, encode
+from tests.bots.conftest import Desk
+
+
+@dataclass
+class Door:
+    """`start` and `desk.crash` are a process's life; `send` is what somebody does in their private chat or a group."""
+
+    desk: Desk
+    rules: Rules = field(default_factory=lambda: Rules(open=True))
+    asks_a_minute: int = 1000
+    sent: int = 0
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(self.desk.stores.redis, self.rules, self.asks_a_minute)
+
+    def start(self) -> None:
+        """A fresh process: delivery and intake."""
+        stores, delivery = self.desk.stores, self.desk.start()
+        commands = Commands(delivery, stores.queue, stores.history, stores.images, self.limits)
+        intake = Intake(
+            self.desk.board, stores.inbox("telegram"), stores.queue, stores.history, stores.images, self.limits,
+            stores.health, delivery, commands,
+        )  # fmt: skip
+        self.desk.running.append(asyncio.create_task(intake.run(asyncio.Event())))
+
+    async def send(
+        self, text: str = "", *files: FileRef, user: int = 1, chat: str = "", command: str = "", argument: str = "",
+        quote: str = "", quoted: tuple[FileRef, ...] = (), language: str = "en",
+    ) -> Incoming:  # fmt: skip
+        """Put one message into the inbox."""
+        self.sent += 1
+        where = Address("telegram", chat or str(user), str(self.sent), group=bool(chat))
+        incoming = Incoming(
+            f"telegram:{where.chat}:{self.sent}", f"telegram:{user}", f"telegram:{where.chat}:{user}", where, language,
+            text, files, quote, quoted, command, argument,
+        )  # fmt: skip
+        await self.put(encode(incoming))
+        return incoming
+
+    async def put(self, raw: bytes) -> None:
+        """Put raw bytes into the inbox, as one update."""
+        self.sent += 1
+        await self.desk.stores.inbox("telegram").put(str(self.sent), raw)
+
+    async def settled(self) -> bool:
+        """Whether every update was taken in."""
+        stream = "{askpix}:in:telegram"
+        return await self.desk.stores.redis.xlen(stream) == 0
+
+    async def queued(self) -> list[str]:
+        """The questions that wait, in the order in which a worker gets them."""
+        found: list[str] = []
+        while claims := (await self.desk.stores.queue.claim("w", 10))[0]:
+            for claim in claims:
+                found.append(claim.ask.question.text)
+                await self.desk.stores.queue.finish(claim, Done("x"))
+        return found

@@ -36,6 +36,7 @@ local function settle(name)
   local due = tonumber(fields[1] or 0)
   if due > now() then
     redis.call('ZADD', DELAYED, due, name)
+    wake()  -- who waits already must learn until when
   else
     ring(name, fields[2])
   end

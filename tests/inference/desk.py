@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from inference.answer import Answerer, Stop
@@ -14,7 +14,7 @@ from inference.engine import Engine, EngineAddress
 from storage import keys
 from storage.connection import StoreDown, forever
 from storage.messages import Address, Ask, Delta, Event, Photo, Quote, Turn, decode_event
-from storage.queue import Claim
+from storage.queue import Claim, Queue
 from storage.replies import Notice
 from storage.stores import Stores, open_stores
 from storage.tasks import end
@@ -22,6 +22,7 @@ from tests.emulators.engine import StubEngine
 from tests.waiting import wait_until
 
 OUTBOX = "telegram"
+FAILURES = 4  # until an ask is given up: each parks it for longer, and tests should end
 
 
 @dataclass
@@ -106,7 +107,9 @@ class Desk:
 @asynccontextmanager
 async def open_desk(url: str, stub: StubEngine) -> AsyncGenerator[Desk]:
     """A desk on this store and this engine; it listens to what a platform would hear."""
-    async with open_stores(url) as stores, Engine(lambda: EngineAddress(stub.url)) as engine:
+    async with open_stores(url) as opened, Engine(lambda: EngineAddress(stub.url)) as engine:
+        queue = Queue(opened.redis, opened.scripts, failure_limit=FAILURES)
+        stores = replace(opened, queue=queue)
         answerer = Answerer(engine, stores.queue, stores.replies, stores.history, stores.images)
         desk = Desk(stores, stub, engine, answerer)
         ready = asyncio.Event()

@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import os
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -21,7 +21,7 @@ from telegram import (
     Update,
 )  # fmt: skip
 from telegram.error import BadRequest, ChatMigrated, Forbidden, InvalidToken, RetryAfter, TelegramError
-from telegram.ext import Updater
+from telegram.ext import Updater, filters
 from telegram.request import HTTPXRequest
 
 from bots.commands import NAMES, Commands
@@ -47,7 +47,8 @@ from storage.inbox import Inbox
 from storage.limits import Rules
 from storage.logs import describe
 from storage.messages import Address, Refused
-from storage.stores import Stores
+from storage.settings import StorageSettings
+from storage.stores import Stores, living
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +62,7 @@ WRITES = 64  # connections to the Bot API
 _GONE = ("message to edit not found", "message can't be edited", "message_id_invalid")
 _CLOSED = (
     "chat not found", "not enough rights", "have no rights", "chat_write_forbidden", "topic_closed", "topic_deleted",
+    "message thread not found",
 )  # fmt: skip
 
 
@@ -80,16 +82,19 @@ class TelegramSurface:
         """What an update says to us; None for what is not addressed to this bot."""
         update = Update.de_json(json.loads(raw), self._bot)
         message = update.message
-        if message is None or message.from_user is None or message.from_user.is_bot:
-            return None
-        command, text = self._words(message)
-        if message.chat.type != "private" and not command and not self._addressed(message):
-            return None
-        where, user = _address(message), f"{PLATFORM}:{message.from_user.id}"
-        name, _, argument = command.partition(" ")
+        if message is None or message.from_user is None or message.from_user.is_bot or message.sender_chat:
+            return None  # who writes in the name of a chat is nobody whom we could admit
         quoted = message.reply_to_message
         if quoted and quoted.forum_topic_created:
             quoted = None  # in a topic every message "replies" to the topic's beginning
+        words = self._words(message)
+        if words is None or filters.StatusUpdate.ALL.check_update(update):
+            return None
+        command, text = words
+        if message.chat.type != "private" and not command and not self._addressed(message, quoted):
+            return None
+        where, user = _address(message), f"{PLATFORM}:{message.from_user.id}"
+        name, _, argument = command.partition(" ")
         return Incoming(
             id=f"{PLATFORM}:{where.chat}:{message.message_id}",
             person=user,
@@ -158,30 +163,32 @@ class TelegramSurface:
                 int(where.chat), "typing", message_thread_id=int(where.thread) if where.thread else None
             )
 
-    def _words(self, message: Message) -> tuple[str, str]:
-        """The command ("" if none; name and argument) and the text without a mention of this bot."""
+    def _words(self, message: Message) -> tuple[str, str] | None:
+        """The command ("" if none; name and argument) and the text without a mention of this bot.
+
+        None for another bot's command: one that names it, or in a group one that we do not know.
+        """
         text = message.text or message.caption or ""
-        entities = message.parse_entities() if message.text else message.parse_caption_entities()
-        for entity, word in entities.items():
+        for entity, word in _entities(message).items():
             if entity.type == MessageEntity.BOT_COMMAND and entity.offset == 0:
-                name, _, bot = word[1:].partition("@")
-                if bot and bot.lower() != self._bot.username.lower():
-                    return "", ""
-                return f"{name.lower()} {text[len(word) :].strip()}", ""
-        if self._mentioned(message):
-            text = text.replace(f"@{self._bot.username}", "")
+                name, _, bot = word[1:].lower().partition("@")
+                known = name in (*NAMES, "start") or message.chat.type == "private"
+                if not (bot == self._bot.username.lower() if bot else known):
+                    return None
+                return f"{name} {text[len(word) :].strip()}", ""
+        for mention in self._mentions(message):
+            text = text.replace(mention, "")
         return "", text.strip()
 
-    def _mentioned(self, message: Message) -> bool:
-        entities = message.parse_entities() if message.text else message.parse_caption_entities()
+    def _mentions(self, message: Message) -> list[str]:
         name = f"@{self._bot.username}".lower()
-        return any(entity.type == MessageEntity.MENTION and word.lower() == name for entity, word in entities.items())
+        found = _entities(message).items()
+        return [word for entity, word in found if entity.type == MessageEntity.MENTION and word.lower() == name]
 
-    def _addressed(self, message: Message) -> bool:
+    def _addressed(self, message: Message, quoted: Message | None) -> bool:
         """Whether a message in a group is for us: it mentions us or replies to us."""
-        replied = message.reply_to_message
-        to_us = bool(replied and replied.from_user and replied.from_user.id == self._bot.id)
-        return to_us or self._mentioned(message)
+        to_us = bool(quoted and quoted.from_user and quoted.from_user.id == self._bot.id)
+        return to_us or bool(self._mentions(message))
 
 
 class _ToInbox(asyncio.Queue[object]):
@@ -231,11 +238,17 @@ async def introduce(bot: Bot) -> None:
             backoff = min(2 * backoff, 30.0)
 
 
-async def serve(settings: BotSettings, stores: Stores, stop: asyncio.Event, known: Callable[[str], None]) -> None:
-    """Run the Telegram role until `stop`; `known` hears the bot's name. Raises BadToken."""
+async def serve(storage: StorageSettings, settings: BotSettings, stop: asyncio.Event) -> None:
+    """Run the Telegram role until `stop`. Raises BadToken."""
     bot = make_bot(settings)
-    await introduce(bot)
-    known(bot.username)
+    names: list[str] = []
+    async with living(storage, PLATFORM, lambda: {"bot": names[0]} if names else {}) as (stores, _):
+        await introduce(bot)
+        names.append(bot.username)
+        await _run(bot, settings, stores, stop)
+
+
+async def _run(bot: Bot, settings: BotSettings, stores: Stores, stop: asyncio.Event) -> None:
     surface, inbox = TelegramSurface(bot), stores.inbox(PLATFORM)
     limits = stores.limits(Rules(settings.allow, settings.deny, settings.admins, settings.open))
     delivery = Delivery(surface, stores.replies, stores.queue, stores.health)
@@ -249,6 +262,10 @@ async def serve(settings: BotSettings, stores: Stores, stop: asyncio.Event, know
             await asyncio.gather(delivery.run(stop), intake.run(stop))
         finally:
             await updater.stop()
+
+
+def _entities(message: Message) -> dict[MessageEntity, str]:
+    return message.parse_entities() if message.text else message.parse_caption_entities()
 
 
 def _address(message: Message) -> Address:
@@ -292,4 +309,6 @@ def _mapped() -> Generator[None]:
 def _bad_request(text: str) -> SurfaceError:
     if any(sign in text for sign in _GONE):
         return Gone()
-    return Closed() if any(sign in text for sign in _CLOSED) else Unfit(text)
+    if any(sign in text for sign in _CLOSED):
+        return Closed()
+    return Unfit(text.partition(":")[0])  # what follows may quote the content or a URL

@@ -63,6 +63,7 @@ class Poisoned(StubEngine):
     async def _answer(self, http: web.Request, request: Request, fault: Any) -> web.StreamResponse:
         if "poison" in str(request.body["messages"][-1]):
             if self.dies:
+                await asyncio.sleep(0.05)  # it is read beside the others, and then takes them with it
                 for other in [other for other in self.open if other is not http]:
                     cut(other)
             return cut(http)

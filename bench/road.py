@@ -176,7 +176,6 @@ async def measure_all(bench: Bench) -> None:
     say(f"{prepared}\nstarting the roles …")
     async with running(bench, ["worker", "telegram"]) as pids:
         processes = {**pids, "valkey": await bench.valkey()}
-        await bench.engine.until(lambda: bench.telegram.calls[-1:], PATIENCE)
         await bench.road(WARM_UP)
         idle = {name: rss_mb([pid]) for name, pid in processes.items()}
         say(f"{idle} MB\n{TEXTS} questions, one after another …")

@@ -16,7 +16,7 @@ from redis.asyncio.client import Pipeline
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, OutOfMemoryError, ReadOnlyError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from storage.keys import PREFIX
@@ -26,8 +26,9 @@ SOCKET_TIMEOUT = 15.0
 
 RETRY = 0.2  # seconds between tries while the store is down
 
-# What a caller catches to wait for Redis to come back. A busy loading server answers with a ConnectionError's child.
-StoreDown = (RedisConnectionError, RedisTimeoutError, OSError)
+# What a caller catches to wait for Redis to come back. A busy loading server answers with a ConnectionError's child;
+# one at its maxmemory, or demoted to a replica, takes nothing for now, and nothing may be lost or die meanwhile.
+StoreDown = (RedisConnectionError, RedisTimeoutError, OSError, OutOfMemoryError, ReadOnlyError)
 
 # redis-py types every reply as bytes or str, awaited or not, at once; what comes is known from how we connect.
 Client = Any

@@ -6,6 +6,7 @@ import logging
 import sys
 import traceback
 from collections.abc import Iterable
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -22,6 +23,9 @@ class _Masked(logging.Formatter):
         for secret in self._secrets:
             line = line.replace(secret, "…")
         return line
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 : logging's own name
+        return super().formatMessage(record).partition("\n")[0]  # asyncio's second line quotes the error
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 : logging's own name
         return describe(ei[1]) if ei[1] else ""
@@ -48,3 +52,12 @@ def describe(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     where = f" at {frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno}" if frames else ""
     return f"{type(error).__name__}{where}"
+
+
+def last_line(log: Path) -> str:
+    """The last words of a role that died, without the time; empty when it left none."""
+    try:
+        lines = log.read_text(errors="replace").splitlines()
+    except OSError:
+        return ""
+    return lines[-1] if lines else ""

@@ -80,6 +80,15 @@ def test_a_line_that_cannot_be_formatted_shows_no_traceback_either(capsys: pytes
     assert TOKEN not in shown
 
 
+def test_a_message_is_one_line_so_that_asyncio_quotes_no_error(capsys: pytest.CaptureFixture[str]) -> None:
+    setup("INFO", [])
+    error = failed("Ann's own words")
+    logging.getLogger("asyncio").error("Task exception was never retrieved\nfuture: %r", error, exc_info=error)
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.endswith("E asyncio: Task exception was never retrieved")
+    assert second.startswith("ValueError at test_logs.py:")
+
+
 def test_a_dying_role_says_what_it_died_of_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     setup("INFO", [TOKEN])
     error = failed(f"Ann {TOKEN}")

@@ -8,7 +8,6 @@ import sys
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
@@ -17,18 +16,18 @@ import typer
 from bots.phrases import language_of, say
 from bots.settings import BotSettings
 from inference.settings import InferenceSettings
-from storage.embedded import Store, StoreUnavailable
-from storage.heartbeat import Heartbeat, Schedule, roles
+from storage.connection import StoreDown, persist
+from storage.embedded import StoreUnavailable
+from storage.heartbeat import roles
 from storage.limits import Rules
-from storage.logs import setup
-from storage.roles import Instance, Role, Supervisor, environment, run_until_signal
+from storage.logs import last_line, setup
+from storage.roles import Role, Supervisor, environment, run_until_signal
 from storage.settings import PREFIX, BadSetting, StorageSettings, check_names, present, read, variables
-from storage.stores import Stores, open_stores
+from storage.stores import Stores, opened
 from storage.tasks import end, first_of
 
 SETTINGS = (StorageSettings, InferenceSettings, BotSettings)
 DEMO = "askpix-demo"
-SWEEP = 3600.0  # seconds between clearings of the photo index
 START = 60.0  # seconds for the first engine to come up
 
 T = TypeVar("T")
@@ -66,87 +65,30 @@ def _run(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
         asyncio.run(run_until_signal(main))
     except StoreUnavailable as error:
         _fail(_say(f"cli.{error.code}", **error.details))
-
-
-@asynccontextmanager
-async def _stores(settings: StorageSettings) -> AsyncGenerator[Stores]:
-    async with Store(settings.data_dir, settings.redis_url) as url, open_stores(url, settings.photo_mb) as stores:
-        yield stores
-
-
-@asynccontextmanager
-async def _role(
-    name: str, figures: Callable[[], Mapping[str, str | int | float]]
-) -> AsyncGenerator[tuple[Stores, str]]:
-    """What every role needs: its stores, its stable name, and a heartbeat while it lives."""
-    settings = _settings(StorageSettings)
-    with Instance(settings.data_dir, name) as instance:
-        async with _stores(settings) as stores, Schedule() as schedule:
-            async with Heartbeat(stores.redis, schedule, instance, name, version("askpix"), figures):
-                schedule.every(SWEEP, stores.images.sweep)
-                yield stores, instance
+    except StoreDown:
+        _fail(_say("cli.store_down"))
 
 
 @app.command()
 def worker() -> None:
     """Run a worker."""
-    _run(_worker)
+    from inference.main import work
 
-
-async def _worker(stop: asyncio.Event) -> None:
-    from inference.answer import Answerer
-    from inference.embedded import read_address
-    from inference.engine import Engine, EngineAddress, Wishes
-    from inference.worker import Worker
-
-    storage, settings = _settings(StorageSettings), _settings(InferenceSettings)
-    setup(storage.log_level, [settings.engine_key or ""])
-
-    def address() -> EngineAddress | None:
-        if settings.engine_url:
-            return EngineAddress(settings.engine_url, settings.engine_key)
-        found = read_address(storage.data_dir)
-        return EngineAddress(found.url, found.key, found.model) if found else None
-
-    wishes = Wishes(settings.model if settings.engine_url else None, settings.concurrency, settings.context_tokens)
-    made: list[Worker] = []
-    async with Engine(address, wishes) as engine:
-        async with _role("worker", lambda: made[0].figures() if made else {}) as (stores, instance):
-            answerer = Answerer(engine, stores.queue, stores.replies, stores.history, stores.images)
-            made.append(Worker(instance, engine, stores.queue, answerer, stores.health))
-            await made[0].run(stop)
+    storage, inference = _settings(StorageSettings), _settings(InferenceSettings)
+    setup(storage.log_level, [inference.engine_key or ""])
+    _run(partial(work, storage, inference))
 
 
 @app.command()
 def engine() -> None:
     """Run the CPU engine."""
-    _run(_engine)
+    from inference.embedded import EmbeddedFailed
+    from inference.main import serve
 
-
-async def _engine(stop: asyncio.Event) -> None:
-    from inference.embedded import DEMO as DEMO_FOLDER
-    from inference.embedded import EmbeddedFailed, EmbeddedSettings, EngineAddress, serve
-
-    storage, settings = _settings(StorageSettings), _settings(InferenceSettings)
+    storage, inference = _settings(StorageSettings), _settings(InferenceSettings)
     setup(storage.log_level, [])
-    wanted = EmbeddedSettings(
-        storage.data_dir, Path(settings.model) if settings.model else DEMO_FOLDER,
-        settings.context_tokens or 0, settings.concurrency or 4,
-    )  # fmt: skip
-    ready = asyncio.Event()
-    model: list[EngineAddress] = []
-
-    def known(address: EngineAddress) -> None:
-        model[:] = [address]
-        ready.set()
-
-    async def live() -> None:
-        await ready.wait()
-        async with _role("engine", lambda: {"model": model[0].model.name, "url": model[0].url}):
-            await stop.wait()
-
     try:
-        await first_of(serve(wanted, known), live(), stop.wait())
+        _run(partial(serve, storage, inference))
     except EmbeddedFailed as error:
         _fail(_say(f"cli.{error.code}", detail=error.detail))
 
@@ -154,20 +96,14 @@ async def _engine(stop: asyncio.Event) -> None:
 @app.command()
 def telegram() -> None:
     """Run the Telegram bot."""
-    _run(_telegram)
-
-
-async def _telegram(stop: asyncio.Event) -> None:
     from bots.telegram_bot import BadToken, serve
 
-    storage, settings = _settings(StorageSettings), _settings(BotSettings)
-    setup(storage.log_level, [settings.telegram_token or ""])
-    if not settings.telegram_token:
+    storage, bots = _settings(StorageSettings), _settings(BotSettings)
+    if not bots.telegram_token:
         _fail(_say("cli.no_token"))
-    names: list[str] = []
+    setup(storage.log_level, [bots.telegram_token])
     try:
-        async with _role("telegram", lambda: {"bot": names[0]} if names else {}) as (stores, _):
-            await serve(settings, stores, stop, names.append)
+        _run(partial(serve, storage, bots))
     except BadToken:
         _fail(_say("cli.bad_token"))
 
@@ -175,38 +111,30 @@ async def _telegram(stop: asyncio.Event) -> None:
 @app.command()
 def up() -> None:
     """Run everything that is configured."""
-    _run(_up)
+    _run(partial(_up, _settings(StorageSettings), _settings(BotSettings)))
 
 
-async def _up(stop: asyncio.Event) -> None:
-    storage, bots = _settings(StorageSettings), _settings(BotSettings)
-    async with _stores(storage) as stores:
-        typer.echo(_line("valkey", "ready", {}))
-        ready: set[str] = set()
+async def _up(storage: StorageSettings, bots: BotSettings, stop: asyncio.Event) -> None:
+    def changed(role: str, state: str, details: Mapping[str, object]) -> None:
+        if state in ("ready", "died", "stopped"):
+            why = last_line(storage.data_dir / "logs" / f"{role}.log") or details.get("code", details.get("reason"))
+            typer.echo(f"{role:10}{_say(f'cli.role_{state}', detail=why)}")
 
-        def changed(role: str, state: str, details: Mapping[str, object]) -> None:
-            (ready.add if state == "ready" else ready.discard)(role)
-            if state in ("ready", "died", "stopped"):
-                typer.echo(_line(role, state, details))
-
-        wanted = _wanted(telegram=bots.telegram_token is not None)
-        supervisor = Supervisor(wanted, storage.data_dir, stores.redis, changed)
+    async with opened(storage) as stores:
+        changed("store", "ready", {})
+        supervisor = Supervisor(
+            _wanted(telegram=bots.telegram_token is not None), storage.data_dir, stores.redis, changed
+        )
 
         async def greet() -> None:
-            await _greet(stores, bots)
+            await persist(partial(_greet, stores, bots))
+            await asyncio.Event().wait()
+
+        async def stopped() -> None:
             await stop.wait()
+            typer.echo(_say("cli.stopping"))
 
-        await first_of(supervisor.run(), greet(), _stopping(stop))
-
-
-async def _stopping(stop: asyncio.Event) -> None:
-    await stop.wait()
-    typer.echo(_say("cli.stopping"))
-
-
-def _line(role: str, state: str, details: Mapping[str, object]) -> str:
-    detail = details.get("code", details.get("reason", ""))
-    return f"{role:10}{_say(f'cli.role_{state}', detail=detail)}"
+        await first_of(supervisor.run(), greet(), stopped())
 
 
 def _wanted(*, telegram: bool = False) -> list[Role]:
@@ -277,7 +205,7 @@ async def _ask(photos: list[str], question: str, go_on: bool, status: list[int],
 
     storage = _settings(StorageSettings)
     shown = screen(sys.stdout, sys.stderr)
-    async with _stores(storage) as stores, _service(stores, storage, shown.progress) as started:
+    async with opened(storage) as stores, _service(stores, storage, shown.progress) as started:
         if not started:
             _fail(_say("cli.service_down", path=storage.data_dir / "logs"))
         asking = asyncio.create_task(Terminal(stores, shown, _language()).ask(photos, question, go_on=go_on))

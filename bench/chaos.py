@@ -110,7 +110,8 @@ class Chaos:
         return {
             "asked": len(self.expected), "answered": counts["answered"],
             "lost": len(self.expected) - counts["answered"], "doubled": counts["doubled"],
-            "failed": counts["failed"], "wrong": counts["wrong"], "orphans": counts["orphans"], "kills": dict(self.kills),
+            "failed": counts["failed"], "wrong": counts["wrong"], "orphans": counts["orphans"],
+            "kills": dict(self.kills),
         }  # fmt: skip
 
 

@@ -7,11 +7,13 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TextIO
 
 from bots.follower import ending, waiting
 from bots.photos import Prepared, prepare
+from storage.connection import RETRY, StoreDown, forever
 from storage.messages import Address, Ask, Delta, Done, Event, Final, Photo, Queued, Refused, Started, Turn, Waiting
 from storage.stores import Stores
 from storage.vision import CHAT_LIMITS, PixelLimits, share
@@ -82,8 +84,8 @@ class Terminal:
         )  # fmt: skip
         await self._stores.replies.open_outbox(outbox, passing=True)
         listening = asyncio.Event()
-        following = asyncio.create_task(self._follow(ask, listening))
-        looking = asyncio.create_task(self._look(ask))
+        following = asyncio.create_task(forever(partial(self._follow, ask, listening)))
+        looking = asyncio.create_task(forever(partial(self._look, ask)))
         try:
             await listening.wait()
             await self._stores.queue.enqueue(ask, passing=True)
@@ -114,10 +116,15 @@ class Terminal:
         return tuple(found)
 
     async def _end(self, ask: Ask) -> Final:
+        replies = self._stores.replies
         while True:
-            for finished in await self._stores.replies.finished(ask.outbox):
-                await self._stores.replies.delivered(ask.outbox, finished)
-                return finished.event
+            try:
+                # What was read before the store went away, then what comes.
+                for finished in await replies.pending(ask.outbox) or await replies.finished(ask.outbox):
+                    await replies.delivered(ask.outbox, finished)
+                    return finished.event
+            except StoreDown:
+                await asyncio.sleep(RETRY)
 
     async def _follow(self, ask: Ask, listening: asyncio.Event) -> None:
         async for notice in self._stores.replies.listen(ask.outbox):

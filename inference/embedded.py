@@ -60,6 +60,7 @@ class EmbeddedSettings:
     model: Path = DEMO
     context_tokens: int = 0
     slots: int = 4
+    bind: str = "127.0.0.1"
     port: int = 0
     threads: int = 0
 
@@ -125,6 +126,7 @@ class _Engine:
 
     def __init__(self, settings: EmbeddedSettings) -> None:
         self._key = secrets.token_urlsafe(24)
+        self._bind = settings.bind
         self._port = settings.port
         self._child: Process | None = None
         self._file = settings.data_dir / "engine.json"
@@ -192,6 +194,7 @@ class _Engine:
             "vision": str(self._vision),
             "name": model.name,
             "key": self._key,
+            "bind": self._bind,
             "port": self._port,
             "slots": model.slots,
             "context": model.context,

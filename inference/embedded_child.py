@@ -43,7 +43,7 @@ def _start(wishes: dict[str, Any]) -> Any:
     params.model.path = wishes["text"]
     params.mmproj.path = wishes["vision"]
     params.model_alias = {wishes["name"]}
-    params.hostnames = ["127.0.0.1"]
+    params.hostnames = [wishes["bind"]]
     params.port = wishes["port"]
     params.api_keys = [wishes["key"]]
     params.n_parallel = wishes["slots"]

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 
 from storage import keys
 from storage.connection import Client, Scripts, connect
+from storage.embedded import Store
 from storage.health import Health
+from storage.heartbeat import Figures, Heartbeat, Schedule
 from storage.history import History
 from storage.images import Images
 from storage.inbox import Inbox
 from storage.limits import Limits, Rules
 from storage.queue import Queue
 from storage.replies import Replies
+from storage.roles import Instance
+from storage.settings import StorageSettings
+
+SWEEP = 3600.0  # seconds between clearings of the photo index
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,3 +57,23 @@ async def open_stores(url: str, photo_mb: int = 1024, *, lane_limit: int = 100) 
         )  # fmt: skip
     finally:
         await redis.aclose()
+
+
+@asynccontextmanager
+async def opened(settings: StorageSettings) -> AsyncGenerator[Stores]:
+    """The stores that the settings name; our own server is joined, or started. Raises StoreUnavailable or StoreDown."""
+    async with Store(settings.data_dir, settings.redis_url) as url, open_stores(url, settings.photo_mb) as stores:
+        await stores.redis.ping()
+        yield stores
+
+
+@asynccontextmanager
+async def living(
+    settings: StorageSettings, role: str, figures: Callable[[], Figures]
+) -> AsyncGenerator[tuple[Stores, str]]:
+    """What every role needs: its stores, its stable name, and a heartbeat while it lives."""
+    with Instance(settings.data_dir, role) as name:
+        async with opened(settings) as stores, Schedule() as schedule:
+            async with Heartbeat(stores.redis, schedule, name, role, version("askpix"), figures):
+                schedule.every(SWEEP, stores.images.sweep)
+                yield stores, name

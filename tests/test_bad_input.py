@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 from collections.abc import AsyncIterator
 from itertools import count
-from pathlib import Path
 
 import pytest
 import pytest_asyncio

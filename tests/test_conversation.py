@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator
 from io import BytesIO
 from pathlib import Path
 
-import pytest
 import pytest_asyncio
 from PIL import Image
 

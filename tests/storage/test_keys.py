@@ -11,7 +11,7 @@ from storage.connection import Client
 from storage.heartbeat import Heartbeat, Schedule
 from storage.limits import Rules
 from storage.messages import Cancelled, Done, Model, Photo, Turn
-from storage.queue import Claim
+from storage.queue import Claim, Queue
 from storage.stores import Stores, open_stores
 from tests.storage.asks import make_ask
 
@@ -54,7 +54,7 @@ async def live(stores: Stores, id: str, person: str, *, outbox: str = "telegram"
     await stores.replies.add_slot(ask, "100")
     claim = await claimed(stores)
     await stores.replies.emit(claim, "half")
-    await stores.queue.release(claim, failed=True)
+    await stores.queue.release(claim)
     claim = await claimed(stores)
     await stores.replies.emit(claim, "whole")
     await stores.replies.set_slots(id, ["101"])
@@ -98,8 +98,7 @@ async def test_stopped_and_given_up_asks_leave_nothing_either(redis: Client, sto
         for _ in range(2):
             await shown_any(stores)
         await stores.queue.enqueue(make_ask("c"))
-        for _ in range(5):
-            await stores.queue.release(await claimed(stores), failed=True)
+        await Queue(redis, stores.scripts, failure_limit=1).release(await claimed(stores), failed=True)
         await shown_any(stores)
         assert await without_end(redis) <= PERMANENT
 

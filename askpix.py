@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import sys
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
@@ -152,7 +153,7 @@ def _wanted(*, telegram: bool = False) -> list[Role]:
 async def _greet(stores: Stores, bots: BotSettings) -> None:
     """Say that askpix is ready and what to do next; offer the admin link while nobody is admin."""
     await _engine_up(stores)
-    typer.echo(_say("cli.ready", command=_say("cli.try")))
+    typer.echo(_say("cli.ready", command=f'{_command()} ask photo.jpg "{_say("cli.try")}"'))
     model = await stores.health.model()
     if model and model.name == DEMO:
         typer.echo(_say("cli.demo_model"))
@@ -165,6 +166,11 @@ async def _greet(stores: Stores, bots: BotSettings) -> None:
         if not await limits.has_admin():
             typer.echo(_say("cli.admin_link", bot=bot, token=await limits.offer_admin()))
     typer.echo(_say("cli.stop_hint"))
+
+
+def _command() -> str:
+    """How this person calls askpix from here."""
+    return "askpix" if shutil.which("askpix") else os.path.relpath(sys.argv[0])
 
 
 async def _engine_up(stores: Stores) -> None:

@@ -45,3 +45,9 @@ def rss_mb(pids: Sequence[int]) -> float:
     """Resident memory of processes, in MB; shared pages count in each. Linux only."""
     pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids)
     return round(pages * os.sysconf("SC_PAGE_SIZE") / 1e6, 1)
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time of a process so far. Linux only."""
+    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")

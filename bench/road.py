@@ -1,4 +1,6 @@
-"""What askpix adds between Telegram and the engine and back: `python -m bench.road`.
+"""What askpix adds between Telegram and the engine and back: `python -m bench.road [TEXTS]`.
+
+With a number, only that many text questions are asked, with shorter pauses: to compare two trees in alternation.
 
 The roles are real processes; Telegram and an engine that answers at once are emulated in this one, over real HTTP on
 the loopback, so that one clock times both ends. They take their share of the same cores.
@@ -9,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
+import statistics
 import sys
 import tempfile
 import time
@@ -21,7 +24,7 @@ from typing import Any
 import aiohttp
 
 from bench.photos import encoded, measure
-from bench.report import finish, rss_mb, say, spread, target
+from bench.report import cpu_seconds, finish, rss_mb, say, spread, target
 from inference.embedded import read_address
 from storage.embedded import Store
 from storage.roles import Role, Supervisor, environment
@@ -34,6 +37,7 @@ from tests.emulators.telegram_world import User
 WARM_UP, TEXTS, PHOTOS = 10, 100, 30
 LOAD = 200  # people who ask at once
 PAUSE = 0.1  # seconds before a question, the engine's first word and its last: the placeholder stands, nothing overlaps
+QUICK_PAUSE = 0.04
 FIRST, REST = "A blue ", "square."
 PREPARATIONS = 100
 PATIENCE = 60.0
@@ -84,7 +88,7 @@ class Bench:
         there: list[float] = []
         back: list[float] = []
         for _ in range(rounds):
-            await asyncio.sleep(PAUSE)  # the former answer is acknowledged
+            await asyncio.sleep(self.pause)  # the former answer is acknowledged
             calls, requests = len(self.telegram.calls), len(self.engine.requests)
             await self.ask(self.somebody(), photo)
             request, word = self.engine.requests[requests].at, self.first_words[-1]
@@ -205,8 +209,20 @@ async def measure_all(bench: Bench) -> None:
     )
 
 
-async def main() -> None:
-    """Everything in a folder that goes afterwards."""
+async def measure_texts(bench: Bench, texts: int) -> None:
+    """The road of a text alone, quickly."""
+    bench.pause = QUICK_PAUSE
+    async with running(bench, ["worker", "telegram"]) as pids:
+        await bench.road(WARM_UP)
+        before = {name: cpu_seconds(pid) for name, pid in pids.items()}
+        taken = await bench.road(texts)
+        used = {name: round((cpu_seconds(pid) - before[name]) / texts * 1000, 2) for name, pid in pids.items()}
+    tenth = round(statistics.quantiles(taken["there"], n=10)[0] * 1000, 3)
+    say(str({name: spread(seconds) for name, seconds in taken.items()} | {"there_p10_ms": tenth, "cpu_ms": used}))
+
+
+async def main(texts: int | None) -> None:
+    """Everything, or that many texts, in a folder that goes afterwards."""
     with tempfile.TemporaryDirectory() as folder:
         data_dir = Path(folder)
         async with (
@@ -217,8 +233,8 @@ async def main() -> None:
         ):
             bench = Bench(telegram, engine, stores, data_dir)
             engine.reply = lambda _: bench.reply()
-            await measure_all(bench)
+            await (measure_all(bench) if texts is None else measure_texts(bench, texts))
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else None))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Container
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -101,29 +101,30 @@ class Answerer:
 
     async def _prompt(self, ask: Ask, model: Model) -> tuple[list[dict[str, object]], int]:
         """The messages to send and the tokens that are left for the answer."""
-        turns = [*await self.history.read(ask.conversation, ask.epoch), ask.question]
-        kept = await self._photos(ask.person, turns)
-        if any(photo.sha256 not in kept for photo in ask.photos()):
+        # The question can be counted before the store has said what came before it: all of its photos are needed.
+        needed = {photo.sha256 for photo in ask.photos()}
+        (turns, kept), newest = await asyncio.gather(self._turns(ask), self._tokens(ask.question, needed))
+        if not needed <= kept.keys():
             raise Refused("photo_gone")
+        counts = [*[await self._tokens(turn, kept) for turn in turns[:-1]], newest]
         system = f"<|im_start|>system\n{prompt.SYSTEM}<|im_end|>\n"
-        frame = [(system, 0), (prompt.OPENING, 0)]
-        parts = [prompt.template(turn, kept) for turn in turns]
-        # A token is at least one byte. What fits half of the context even so needs no asking the engine for its count.
-        most = sum(len(text.encode()) + photos for text, photos in frame + parts)
-        if most <= model.context // 2:
-            return prompt.messages(turns, kept), model.context - most
-        counts = [await self.engine.count(text) + photos for text, photos in parts]
-        base = sum([await self.engine.count(text) for text, _ in frame])
+        base = await self.engine.count(system) + await self.engine.count(prompt.OPENING)
         fitting, size = budget.fit(turns, counts, base, model.context)
         return prompt.messages(fitting, kept), model.context - size
 
-    async def _photos(self, person: str, turns: list[Turn]) -> dict[str, bytes]:
+    async def _tokens(self, turn: Turn, kept: Container[str]) -> int:
+        text, photos = prompt.template(turn, kept)
+        return await self.engine.count(text) + photos
+
+    async def _turns(self, ask: Ask) -> tuple[list[Turn], dict[str, bytes]]:
+        """The conversation up to the question, and the photos in it that are still kept."""
+        turns = [*await self.history.read(ask.conversation, ask.epoch), ask.question]
         wanted: dict[str, Photo] = {}
         for turn in turns:
             for photo in turn.photos + (turn.quote.photos if turn.quote else ()):
                 wanted[photo.sha256] = photo
-        found = await self.images.get(person, list(wanted))
-        return {sha256: data for sha256, data in zip(wanted, found, strict=True) if data is not None}
+        found = await self.images.get(ask.person, list(wanted))
+        return turns, {sha256: data for sha256, data in zip(wanted, found, strict=True) if data is not None}
 
     async def _write(
         self, claim: Claim, messages: list[dict[str, object]], room: int, stop: Stop, figures: Figures

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any
 
 from storage.messages import Photo, Turn
@@ -28,8 +28,8 @@ def clean(text: str) -> str:
     return _SPECIAL.sub("< |", unicodedata.normalize("NFC", text))
 
 
-def pieces(turn: Turn, kept: Mapping[str, bytes]) -> Iterator[str | Photo]:
-    """A turn's content in order: quoted photos, quoted words, own photos, own words. `kept` has the photos' bytes.
+def pieces(turn: Turn, kept: Container[str]) -> Iterator[str | Photo]:
+    """A turn's content in order: quoted photos, quoted words, own photos, own words. `kept` has the photos' names.
 
     Texts never touch: engines join neighbours differently. Answers are cleaned too, a model may spell what it was told.
     """
@@ -62,7 +62,7 @@ def messages(turns: Sequence[Turn], kept: Mapping[str, bytes]) -> list[dict[str,
     return found
 
 
-def template(turn: Turn, kept: Mapping[str, bytes]) -> tuple[str, int]:
+def template(turn: Turn, kept: Container[str]) -> tuple[str, int]:
     """What the template makes of one turn: its text without the images, and the images' tokens."""
     text, tokens = "", 0
     for piece in pieces(turn, kept):

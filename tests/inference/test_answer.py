@@ -69,6 +69,19 @@ async def test_a_question_that_is_too_long_is_told_by_how_much(desk: Desk):
     assert isinstance(await desk.run("d", "x" * (fits + 1)), Failed)
 
 
+async def test_an_answer_may_take_every_token_that_the_prompt_leaves(store_url: str, redis: Any):
+    class Words(StubEngine):
+        async def _tokenize(self, http: web.Request) -> web.Response:
+            return web.json_response({"tokens": (await http.json())["prompt"].split()})
+
+    async with Words() as stub, open_desk(store_url, stub) as desk:
+        await desk.run("a", "Hello there")
+    system, opening = f"<|im_start|>system\n{SYSTEM}<|im_end|>\n", OPENING
+    question = "<|im_start|>user\nHello there<|im_end|>\n"
+    prompt = sum(len(text.split()) for text in (system, opening, question))
+    assert stub.requests[0].body["max_tokens"] == stub.context - prompt
+
+
 async def test_a_photo_that_is_gone_is_told(desk: Desk):
     await keep(desk, (ONE, ONE_BYTES))
     assert await desk.run("a", photos=(ONE, TWO)) == Failed("photo_gone")

@@ -1,4 +1,4 @@
-"""A delivery on a board in memory and on a real store, with an engine that is up."""
+"""A delivery on a board in memory and on a real store, with an engine that is up; and an emulated Telegram."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from dataclasses import dataclass, field
 
 import pytest
 import pytest_asyncio
+from telegram import Bot
 
 from bots.delivery import Delivery
+from bots.settings import BotSettings
 from bots.surface import Rate
+from bots.telegram_bot import TelegramSurface, make_bot
 from storage.connection import Client
 from storage.messages import Ask, Event, Turn
 from storage.queue import Claim
@@ -18,6 +21,8 @@ from storage.replies import Finished
 from storage.stores import Stores, open_stores
 from storage.tasks import end
 from tests.bots.board import Board, worker
+from tests.emulators.telegram import TelegramEmulator
+from tests.emulators.telegram_world import User
 
 
 @dataclass
@@ -80,3 +85,32 @@ def slow_board(desk: Desk) -> Board:
     """A chat that takes three calls at once and then one each 0.15 s."""
     desk.board = Board(Rate(3, 0.15))
     return desk.board
+
+
+@pytest.fixture
+def timedeltas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PTB_TIMEDELTA", "1")  # set by introduce(), and gone again after the test
+
+
+@pytest_asyncio.fixture
+async def telegram(timedeltas: None) -> AsyncIterator[TelegramEmulator]:
+    """Telegram with one user; its bot sees everything that is written in groups."""
+    async with TelegramEmulator(privacy=False) as emulator:
+        emulator.user(1001)
+        yield emulator
+
+
+@pytest_asyncio.fixture
+async def bot(telegram: TelegramEmulator) -> AsyncIterator[Bot]:
+    async with make_bot(BotSettings(telegram_token=telegram.token, telegram_api_url=telegram.url)) as bot:
+        yield bot
+
+
+@pytest.fixture
+def surface(bot: Bot) -> TelegramSurface:
+    return TelegramSurface(bot)
+
+
+@pytest.fixture
+def ann(telegram: TelegramEmulator) -> User:
+    return telegram.user(1001)

@@ -12,7 +12,7 @@ from bots.surface import Closed, FileRef, Flooded, Gone, Unreachable
 from storage import keys
 from storage.connection import Client
 from storage.limits import Rules
-from storage.messages import Model, Refused, encode
+from storage.messages import Ask, Model, Refused, encode
 from tests.bots.conftest import Desk
 from tests.bots.door import Door
 from tests.bots.pictures import encoded, halves
@@ -253,8 +253,8 @@ async def test_an_ask_whose_enqueuing_was_not_confirmed_is_still_shown(
 ) -> None:
     real, lost = door.desk.stores.queue.enqueue, [True]
 
-    async def enqueue(ask: object) -> bool:
-        done = await real(ask)  # pyright: ignore[reportArgumentType]
+    async def enqueue(ask: Ask) -> bool:
+        done = await real(ask)
         if lost.pop() if lost else False:
             raise ConnectionError("the answer was lost")
         return done

@@ -8,10 +8,11 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from inference.answer import COALESCE, FenceLost, Stop
 from inference.engine import EngineDown
-from inference.prompt import GONE
+from inference.prompt import GONE, OPENING, SYSTEM
 from storage.messages import Cancelled, Done, Failed, Quote, Turn
 from tests.emulators.engine import StubEngine
 from tests.emulators.server import Json

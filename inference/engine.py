@@ -8,12 +8,14 @@ EngineError
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, closing, suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
+from weakref import WeakSet
 
-import httpx
+import aiohttp
 import msgspec
 
 from storage.messages import Model
@@ -24,6 +26,7 @@ T = TypeVar("T")
 FIRST_TOKEN = 300.0  # seconds; a long prompt on a CPU is read that slowly
 NEXT_TOKEN = 60.0
 PROBE = 3.0
+KEEP_ALIVE = 4.0  # seconds; engines close an idle connection after 5
 DEFAULT_SLOTS = 8
 DEFAULT_CONTEXT = 32_768
 
@@ -146,10 +149,24 @@ class EngineAddress:
 @dataclass(slots=True)
 class _Server:
     address: EngineAddress
-    client: httpx.AsyncClient
+    client: aiohttp.ClientSession
     name: str = ""
     served: Model | None = None  # None until it is known, and again after a failure
     counted: dict[str, int] = field(default_factory=dict[str, int])
+    waiting: WeakSet[asyncio.Timeout] = field(default_factory=WeakSet[asyncio.Timeout])  # a scope that is left is gone
+
+    def patience(self, seconds: float) -> asyncio.Timeout:
+        """The stretch in which an answer waits for the engine; TimeoutError when it stalls, or moves."""
+        scope = asyncio.timeout(0 if self.client.closed else seconds)
+        self.waiting.add(scope)
+        return scope
+
+    async def close(self) -> None:
+        """End every connection; aiohttp would leave who still reads on one waiting."""
+        await self.client.close()
+        for scope in self.waiting:
+            if not scope.expired():
+                scope.reschedule(asyncio.get_running_loop().time())
 
 
 class Engine:
@@ -166,7 +183,7 @@ class Engine:
     async def __aexit__(self, *_: object) -> None:
         server, self._server = self._server, None
         if server:
-            await server.client.aclose()
+            await server.close()
 
     async def probe(self) -> Model:
         """Reach the engine and read what it serves. Raises EngineDown."""
@@ -211,27 +228,24 @@ class Engine:
             "max_tokens": max_tokens, "rid": rid, "cache_salt": salt, **SAMPLING,
         }  # fmt: skip
         try:
-            request = server.client.build_request(
-                "POST", "/v1/chat/completions", content=msgspec.json.encode(body), headers=JSON
-            )
-            async with asyncio.timeout(FIRST_TOKEN):
-                response = await server.client.send(request, stream=True)
-            try:
-                if response.status_code != 200:
-                    await response.aread()
-                    raise _refusal(response)
-                async with aclosing(_events(response.aiter_bytes())) as events:
-                    patience = FIRST_TOKEN
-                    while chunk := await _next(events, patience):
-                        patience = NEXT_TOKEN
-                        text = _read(chunk, generation)
-                        if text:
+            async with server.patience(FIRST_TOKEN):
+                response = await _request(server, "/v1/chat/completions", body)
+            with closing(response):
+                if response.status != 200:
+                    raise _refusal(response.status)
+                async with aclosing(_events(response.content.iter_any())) as events:
+                    seconds = FIRST_TOKEN
+                    while True:
+                        async with server.patience(seconds):  # the consumer's own time does not count
+                            chunk = await anext(events, None)
+                        if chunk is None:
+                            return
+                        seconds = NEXT_TOKEN
+                        if text := _read(chunk, generation):
                             yield text
-            finally:
-                await response.aclose()
-        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise EngineDown(type(error).__name__) from error
-        except (httpx.HTTPError, httpx.StreamError, msgspec.MsgspecError, TimeoutError) as error:
+        except (aiohttp.ClientError, msgspec.MsgspecError, TimeoutError) as error:
             # Engines send no headers before the first token: what breaks off earlier may have died of this request.
             raise EngineDown(type(error).__name__, started=True) from error
 
@@ -239,10 +253,8 @@ class Engine:
         """Free the engine's slot of a closed request; an engine without this call sees the close itself."""
         server = self._server
         if server is not None:
-            try:
-                await server.client.post("/abort_request", json={"rid": rid}, timeout=1.0)
-            except httpx.HTTPError:
-                return  # a dead engine generates nothing
+            with suppress(aiohttp.ClientError, TimeoutError):  # a dead engine generates nothing
+                (await _request(server, "/abort_request", {"rid": rid}, seconds=1.0)).close()
 
     async def _reach(self) -> _Server:
         address = self._address()
@@ -252,30 +264,27 @@ class Engine:
         if server is None or server.address != address:
             headers = {"Authorization": f"Bearer {address.key}"} if address.key else {}
             # As many connections as there are asks; the queue is where asks wait, not the pool.
-            pool = httpx.Limits(max_connections=None, max_keepalive_connections=64)
-            timeout = httpx.Timeout(None, connect=PROBE)
-            client = httpx.AsyncClient(
-                base_url=address.url, headers=headers, limits=pool, timeout=timeout, trust_env=False
-            )
+            pool = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE)
+            client = aiohttp.ClientSession(connector=pool, headers=headers, cookie_jar=aiohttp.DummyCookieJar())
             server = self._server = _Server(address, client)
             if old:
-                await old.client.aclose()
-        if server.client.is_closed:
+                await old.close()
+        if server.client.closed:
             raise EngineDown("the engine moved")
         return server
 
     async def _ask(self, server: _Server, path: str, kind: type[T], body: Any = None) -> T | None:
         """The engine's answer as `kind`, None where it knows no such path; a body is posted. Raises EngineError."""
-        if server.client.is_closed:
+        if server.client.closed:
             raise EngineDown("the engine moved")
         try:
-            response = await server.client.request("POST" if body else "GET", path, json=body, timeout=PROBE)
-            if response.status_code == 404:
-                return None
-            if response.status_code != 200:
-                raise _refusal(response)
-            return msgspec.json.decode(response.content, type=kind)
-        except (httpx.HTTPError, msgspec.MsgspecError) as error:
+            async with await _request(server, path, body, seconds=PROBE) as response:
+                if response.status == 404:
+                    return None
+                if response.status != 200:
+                    raise _refusal(response.status)
+                return msgspec.json.decode(await response.read(), type=kind)
+        except (aiohttp.ClientError, msgspec.MsgspecError, TimeoutError) as error:
             raise EngineDown(type(error).__name__) from error
 
     async def _describe(self, server: _Server, name: str, listed: _Listed) -> Model:
@@ -291,9 +300,18 @@ class Engine:
         return Model(name, context or DEFAULT_CONTEXT, slots or DEFAULT_SLOTS, least, most)
 
 
-def _refusal(response: httpx.Response) -> EngineError:
+async def _request(server: _Server, path: str, body: Any, seconds: float | None = None) -> aiohttp.ClientResponse:
+    """Get, or post a body; `seconds` is for everything, without it only connecting has one."""
+    patience = aiohttp.ClientTimeout(seconds, sock_connect=PROBE)
+    data = io.BytesIO(msgspec.json.encode(body)) if body else None  # aiohttp warns of bytes as long as photos are
+    call = server.client.post if body else server.client.get
+    return await call(
+        server.address.url.rstrip("/") + path, data=data, headers=JSON, timeout=patience, allow_redirects=False
+    )
+
+
+def _refusal(status: int) -> EngineError:
     """What time, a key or a setting may mend is EngineDown. The body may quote the prompt: it goes nowhere."""
-    status = response.status_code
     if status in (401, 403, 404, 408, 429) or status >= 500:
         return EngineDown(f"HTTP {status}", started=status == 500)
     return EngineRefused(f"HTTP {status}")
@@ -304,7 +322,7 @@ async def _events(parts: AsyncIterator[bytes]) -> AsyncGenerator[_Chunk]:
     decoder = msgspec.json.Decoder(_Chunk)
     rest = b""
     async for part in parts:
-        # Not by httpx's lines: they also end at U+2028, U+0085 and the like, which JSON may hold as they are.
+        # Not by str's lines: they also end at U+2028, U+0085 and the like, which JSON may hold as they are.
         *lines, rest = (rest + part).split(b"\n")
         for line in lines:
             if not line.startswith(b"data:"):
@@ -314,12 +332,6 @@ async def _events(parts: AsyncIterator[bytes]) -> AsyncGenerator[_Chunk]:
                 return
             yield decoder.decode(data)
     raise EngineDown("the stream broke off", started=True)
-
-
-async def _next(events: AsyncIterator[_Chunk], patience: float) -> _Chunk | None:
-    """The next chunk, None at the end; TimeoutError when the engine stalls. The consumer's own time does not count."""
-    async with asyncio.timeout(patience):
-        return await anext(events, None)
 
 
 def _read(chunk: _Chunk, generation: Generation) -> str:

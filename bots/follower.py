@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from bots.pace import Pace
-from bots.phrases import say
+from bots.phrases import phrases, say
 from bots.surface import Closed, Flooded, Gone, Page, Surface, Unfit, Unreachable
 from storage.connection import persist
 from storage.messages import Ask, Cancelled, Delta, Done, Event, Failed, Queued, Started, Waiting
@@ -196,7 +196,8 @@ def ending(language: str, event: Event) -> str:
         case Cancelled(text=text):
             return _followed(text, say(language, "stopped"))
         case Failed(code=code, args=args):
-            return say(language, code, **args)
+            # A worker of a newer version may know a code that we have no words for.
+            return say(language, code, **args) if code in phrases(language) else say(language, "went_wrong")
         case _:
             raise TypeError(type(event).__name__)
 

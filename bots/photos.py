@@ -196,7 +196,7 @@ def _to_srgb(image: Image.Image) -> ImageCms.ImageCmsTransform | None:
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
         srgb = ImageCms.createProfile("sRGB")  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] : untyped
-        transform = ImageCms.buildTransform(profile, srgb, "RGB", "RGB")  # pyright: ignore[reportUnknownArgumentType]
+        transform = ImageCms.buildTransform(profile, srgb, "RGB", "RGB")  # pyright: ignore[reportUnknownArgumentType] : as above
         # Profiles of sRGB come in dozens of spellings: ask what it does to colours, not what it is called.
         samples = Image.frombytes("RGB", (125, 1), bytes(c // d % 5 * 63 for c in range(125) for d in (25, 5, 1)))
         shown = ImageCms.applyTransform(samples, transform) or samples

@@ -172,7 +172,7 @@ def with_metadata(image: Image.Image, **options: object) -> tuple[bytes, bytes]:
     exif[0x010F] = "a private camera"
     exif.get_ifd(0x8825)[1] = "N"
     srgb = ImageCms.createProfile("sRGB")  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] : untyped
-    profile = ImageCms.ImageCmsProfile(srgb).tobytes()  # pyright: ignore[reportUnknownArgumentType]
+    profile = ImageCms.ImageCmsProfile(srgb).tobytes()  # pyright: ignore[reportUnknownArgumentType] : as above
     plain = encoded(image, "JPEG", **options)
     return plain, encoded(image, "JPEG", exif=exif, icc_profile=profile, comment=b"private", xmp=b"<x/>", **options)
 

@@ -278,3 +278,18 @@ async def test_photos_are_in_use_from_enqueuing_until_the_end(queue: Queue, redi
     (held,) = await claim(queue)
     await queue.finish(held, Done("x"))
     assert await redis.hgetall(keys.PHOTO_USES) == {}
+
+
+async def test_places_are_exact_for_lanes_of_any_length(queue: Queue) -> None:
+    asks = [(f"{person}{n}", f"p:{person}") for n in range(5) for person in "abcd" if n <= "dbca".index(person) + 1]
+    for id, person in asks:
+        await queue.enqueue(make_ask(id, person))
+    (running,) = await claim(queue)
+    waiting = [id for id, _ in asks if id != running.ask.id]
+    places = dict(zip(waiting, await queue.places(waiting), strict=True))
+    await queue.finish(running, Done("x"))
+    served: list[str] = []
+    while held := await claim(queue):
+        served.append(held[0].ask.id)
+        await queue.finish(held[0], Done("x"))
+    assert places == {id: place for place, id in enumerate(served)}

@@ -99,12 +99,19 @@ async def test_a_flood_while_the_placeholder_is_placed_loses_nothing(desk: Desk)
     assert desk.board.texts() == ["yes"]
 
 
-async def test_a_sentence_that_nobody_wrote_stops_no_other_reply_and_stays_in_the_outbox(
+async def test_a_code_without_a_sentence_is_an_apology(desk: Desk) -> None:
+    desk.start()
+    await desk.answer(make_ask("a"), Failed("no_such_sentence"))
+    await wait_until(desk.delivered)
+    assert desk.board.texts() == [say("en", "went_wrong")]
+
+
+async def test_a_reply_that_cannot_be_shown_stops_no_other_and_stays_in_the_outbox(
     desk: Desk, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.CRITICAL)  # it is logged as the bug it is
     desk.start()
-    await desk.answer(make_ask("a"), Failed("no_such_sentence"))
+    await desk.answer(make_ask("a"), Failed("too_large"))  # without the limit that its sentence names
     await desk.answer(make_ask("b", "telegram:2", where=ELSEWHERE), Done("fine"))
     await wait_until(lambda: desk.board.texts("2") == ["fine"])
     assert [reply.id for reply in await desk.pending()] == ["a"]

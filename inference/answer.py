@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import hmac
 import time
 from collections.abc import AsyncGenerator, Container
 from contextlib import aclosing, asynccontextmanager
@@ -69,6 +70,7 @@ class Answerer:
     replies: Replies
     history: History
     images: Images
+    secret: bytes
 
     async def answer(self, claim: Claim, model: Model, stop: Stop) -> Figures:
         """Answer one claim and close it.
@@ -131,7 +133,7 @@ class Answerer:
     ) -> str:
         """Stream the answer into the replies; returns all of it, or what was written until `stop`."""
         rid = hashlib.sha256(f"{claim.ask.id}:{claim.fence}".encode()).hexdigest()[:32]
-        salt = hashlib.sha256(claim.ask.person.encode()).hexdigest()[:32]
+        salt = hmac.new(self.secret, claim.ask.person.encode(), "sha256").hexdigest()[:32]
         told = 0.0
         text = fresh = ""
         stream = self.engine.stream(messages, rid=rid, salt=salt, max_tokens=room, generation=figures.generation)

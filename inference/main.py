@@ -28,7 +28,8 @@ async def work(storage: StorageSettings, settings: InferenceSettings, stop: asyn
     made: list[Worker] = []
     async with Engine(address, wishes) as engine:
         async with living(storage, "worker", lambda: made[0].figures() if made else {}) as (stores, name):
-            answerer = Answerer(engine, stores.queue, stores.replies, stores.history, stores.images)
+            secret = await stores.health.secret()
+            answerer = Answerer(engine, stores.queue, stores.replies, stores.history, stores.images, secret)
             made.append(Worker(name, engine, stores.queue, answerer, stores.health))
             await made[0].run(stop)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 
 from storage import keys
@@ -37,6 +38,11 @@ class Health:
         """The model that answers or answered last; None before the first engine ever ran."""
         raw = await self._redis.get(keys.MODEL)
         return None if raw is None else decode(raw, Model)
+
+    async def secret(self) -> bytes:
+        """32 random bytes, the same for every process of this store."""
+        await self._redis.set(keys.SECRET, secrets.token_bytes(32), nx=True)
+        return await self._redis.get(keys.SECRET)
 
     async def service(self) -> Service:
         """Judge by the workers' heartbeats."""

@@ -30,6 +30,7 @@ PHOTO_INDEX = PREFIX + "imgs"  # ZSET person|sha256 -> last use, ms
 PHOTO_SIZES = PREFIX + "imgsize"  # HASH person|sha256 -> bytes; field "total" is their sum
 PHOTO_USES = PREFIX + "imguse"  # HASH person|sha256 -> asks that are waiting or running with it
 ADMINS = PREFIX + "admins"  # SET of persons who became admin by the one-time link
+SECRET = PREFIX + "secret"  # random, made once: names persons to the engine without naming them
 MODEL = PREFIX + "model"  # the running engine's `Model` record
 ROLES = PREFIX + "roles"  # SET of instances ever seen; each has a record with ROLE_TTL
 

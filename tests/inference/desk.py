@@ -110,7 +110,7 @@ async def open_desk(url: str, stub: StubEngine) -> AsyncGenerator[Desk]:
     async with open_stores(url) as opened, Engine(lambda: EngineAddress(stub.url)) as engine:
         queue = Queue(opened.redis, opened.scripts, failure_limit=FAILURES)
         stores = replace(opened, queue=queue)
-        answerer = Answerer(engine, stores.queue, stores.replies, stores.history, stores.images)
+        answerer = Answerer(engine, stores.queue, stores.replies, stores.history, stores.images, b"secret")
         desk = Desk(stores, stub, engine, answerer)
         ready = asyncio.Event()
 

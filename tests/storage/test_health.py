@@ -77,3 +77,9 @@ async def test_the_model_is_unknown_until_it_was_published_and_stays_when_the_en
     assert await health.model() == model
     assert (await health.service()).reason == "worker_down"
     assert await redis.ttl(keys.MODEL) == -1
+
+
+async def test_the_secret_is_made_once_for_every_process_of_a_store(redis: Client) -> None:
+    first, second = await Health(redis).secret(), await Health(redis).secret()
+    assert first == second
+    assert len(first) == 32

@@ -19,6 +19,7 @@ from tests.storage.asks import make_ask
 PERMANENT = {
     keys.COUNTS,
     keys.MODEL,
+    keys.SECRET,
     keys.ADMINS,
     keys.ROLES,
     keys.PHOTO_INDEX,  # these two hold the photos that are kept, which the cap bounds

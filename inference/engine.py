@@ -26,7 +26,6 @@ T = TypeVar("T")
 FIRST_TOKEN = 300.0  # seconds; a long prompt on a CPU is read that slowly
 NEXT_TOKEN = 60.0
 PROBE = 3.0
-KEEP_ALIVE = 4.0  # seconds; engines close an idle connection after 5
 DEFAULT_SLOTS = 8
 DEFAULT_CONTEXT = 32_768
 
@@ -263,8 +262,9 @@ class Engine:
         server, old = self._server, self._server
         if server is None or server.address != address:
             headers = {"Authorization": f"Bearer {address.key}"} if address.key else {}
-            # As many connections as there are asks; the queue is where asks wait, not the pool.
-            pool = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE)
+            # As many connections as there are asks; the queue is where asks wait, not the pool. None is used twice: a
+            # kept one that the engine is just closing would lose a request that may not be sent again.
+            pool = aiohttp.TCPConnector(limit=0, force_close=True)
             client = aiohttp.ClientSession(connector=pool, headers=headers, cookie_jar=aiohttp.DummyCookieJar())
             server = self._server = _Server(address, client)
             if old:

@@ -118,7 +118,7 @@ async def test_while_the_engine_is_down_asks_wait_and_nothing_fails(desk: Desk):
     async with working(desk) as worker:
         for id in ids:
             await desk.ask(id, person=f"telegram:{id}")
-        await wait_until(lambda: worker.figures()["error"] == "ConnectError")
+        await wait_until(lambda: worker.figures()["error"] == "ClientConnectorError")
         assert engine_is(worker, "down") and await desk.finals() == {}
         await desk.stub.start()
         await whole(desk, *ids)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
+import uvloop
 
 from bots.phrases import language_of, say
 from bots.settings import BotSettings
@@ -63,7 +64,8 @@ def _settings(kind: type[T]) -> T:
 def _run(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
     """Run a role or a command until it ends or is told to; what cannot start says so in one sentence."""
     try:
-        asyncio.run(run_until_signal(main))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(run_until_signal(main))
     except StoreUnavailable as error:
         _fail(_say(f"cli.{error.code}", **error.details))
     except StoreDown:

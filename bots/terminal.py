@@ -51,10 +51,15 @@ def screen(out: TextIO, progress: TextIO) -> Screen:
         out.write(text)
         out.flush()
 
+    shown = False
+
     def line(text: str) -> None:
-        if progress.isatty():
+        nonlocal shown
+        # Only a line of ours is erased: the answer may stand on this one.
+        if progress.isatty() and (text or shown):
             progress.write("\r\x1b[K" + text)
             progress.flush()
+        shown = bool(text)
 
     return Screen(write, line, out.isatty())
 

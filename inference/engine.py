@@ -71,7 +71,7 @@ class _Usage(msgspec.Struct):
 class _Chunk(msgspec.Struct):
     choices: list[_Choice] | None = None
     usage: _Usage | None = None
-    error: Any = None
+    error: dict[str, Any] | str | None = None
 
 
 class _Listed(msgspec.Struct):
@@ -102,6 +102,7 @@ class _Info(msgspec.Struct):
     """SGLang's /server_info."""
 
     context_length: int | None = None
+    max_total_num_tokens: int | None = None  # its cache; one request cannot have more, whatever the context
     max_running_requests: int | None = None
     mm_process_config: _Media | None = None
 
@@ -291,7 +292,8 @@ class Engine:
         """What SGLang or llama.cpp says of itself; another engine gets cautious figures."""
         context, slots, image = listed.max_model_len, None, None
         if info := await self._ask(server, "/server_info", _Info):
-            context, slots = context or info.context_length, info.max_running_requests
+            sizes = (context or info.context_length, info.max_total_num_tokens)
+            context, slots = min((size for size in sizes if size), default=None), info.max_running_requests
             image = info.mm_process_config.image if info.mm_process_config else None
         elif props := await self._ask(server, "/props", _Props):
             context, slots = props.default_generation_settings.n_ctx, props.total_slots
@@ -305,9 +307,8 @@ async def _request(server: _Server, path: str, body: Any, seconds: float | None 
     patience = aiohttp.ClientTimeout(seconds, sock_connect=PROBE)
     data = io.BytesIO(msgspec.json.encode(body)) if body else None  # aiohttp warns of bytes as long as photos are
     call = server.client.post if body else server.client.get
-    return await call(
-        server.address.url.rstrip("/") + path, data=data, headers=JSON, timeout=patience, allow_redirects=False
-    )
+    url = server.address.url.rstrip("/") + path
+    return await call(url, data=data, headers=JSON, timeout=patience, allow_redirects=False)
 
 
 def _refusal(status: int) -> EngineError:
@@ -319,24 +320,23 @@ def _refusal(status: int) -> EngineError:
 
 async def _events(parts: AsyncIterator[bytes]) -> AsyncGenerator[_Chunk]:
     """The chunks of a server-sent event stream until [DONE]; a stream that ends without it broke off."""
-    decoder = msgspec.json.Decoder(_Chunk)
-    rest = b""
+    decoder, rest = msgspec.json.Decoder(_Chunk), b""
     async for part in parts:
         # Not by str's lines: they also end at U+2028, U+0085 and the like, which JSON may hold as they are.
         *lines, rest = (rest + part).split(b"\n")
         for line in lines:
             if not line.startswith(b"data:"):
                 continue  # comments keep the connection alive
-            data = line[5:].strip()
-            if data == b"[DONE]":
+            if (data := line[5:].strip()) == b"[DONE]":
                 return
             yield decoder.decode(data)
     raise EngineDown("the stream broke off", started=True)
 
 
 def _read(chunk: _Chunk, generation: Generation) -> str:
-    if chunk.error:
-        raise EngineDown("the engine failed in mid-answer", started=True)
+    if error := chunk.error:  # behind a status of 200; SGLang refuses so what is only just too long
+        code = error.get("code") if isinstance(error, dict) else None
+        raise _refusal(code if isinstance(code, int) and 400 <= code < 500 else 500)
     if chunk.usage:
         generation.prompt_tokens, generation.tokens = chunk.usage.prompt_tokens, chunk.usage.completion_tokens
         details = chunk.usage.prompt_tokens_details

@@ -167,6 +167,9 @@ async def test_a_stream_that_does_not_end_well_is_no_answer(fault: Any):
     "parts",
     [
         [chunk("a"), b'data: {"error": {"message": "the prompt", "code": 500}}\n\n', DONE],
+        [b'data: {"error": {"message": "the prompt", "code": 503}}\n\n', DONE],
+        [b'data: {"error": {"message": "the prompt", "code": "invalid"}}\n\n', DONE],
+        [b'data: {"error": "the prompt"}\n\n', DONE],
         [chunk("a"), chunk(choices=[{"delta": {}, "finish_reason": "abort"}]), DONE],
         [b"<html>log in</html>"],
         [b'data: {"choices": "no"}\n\n', DONE],
@@ -178,6 +181,13 @@ async def test_what_is_no_answer_is_never_taken_for_one(parts: list[bytes]):
     with pytest.raises(EngineDown) as caught:
         await raw(*parts)
     assert caught.value.started and "prompt" not in str(caught.value)
+
+
+async def test_a_refusal_behind_a_status_of_200_is_one_for_good():
+    refusal = b'data: {"error": {"object": "error", "message": "the prompt", "type": "BAD_REQUEST", "code": 400}}\n\n'
+    with pytest.raises(EngineRefused) as caught:
+        await raw(refusal, chunk(choices=[], usage={"prompt_tokens": 1, "completion_tokens": 1}), DONE)
+    assert str(caught.value) == "HTTP 400"
 
 
 async def test_comments_empty_deltas_and_foreign_fields_are_passed_over():

@@ -96,6 +96,13 @@ LLAMA: Json = {
             },
             Model("bare", 8192, DEFAULT_SLOTS, *USUAL),
         ),
+        (
+            {
+                "/v1/models": {"data": [{"id": "poor", "max_model_len": 262_144}]},
+                "/server_info": {"context_length": 262_144, "max_total_num_tokens": 254_034},
+            },
+            Model("poor", 254_034, DEFAULT_SLOTS, *USUAL),
+        ),
     ],
 )
 async def test_an_engine_is_known_by_what_it_says_of_itself(answers: dict[str, Any], model: Model):

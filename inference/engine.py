@@ -334,9 +334,9 @@ async def _events(parts: AsyncIterator[bytes]) -> AsyncGenerator[_Chunk]:
 
 
 def _read(chunk: _Chunk, generation: Generation) -> str:
-    if error := chunk.error:  # behind a status of 200; SGLang refuses so what is only just too long
+    if error := chunk.error:  # behind a status of 200; SGLang says so that its queue is full, or a prompt just too long
         code = error.get("code") if isinstance(error, dict) else None
-        raise _refusal(code if isinstance(code, int) and 400 <= code < 500 else 500)
+        raise _refusal(code if isinstance(code, int) and 400 <= code < 600 else 500)
     if chunk.usage:
         generation.prompt_tokens, generation.tokens = chunk.usage.prompt_tokens, chunk.usage.completion_tokens
         details = chunk.usage.prompt_tokens_details

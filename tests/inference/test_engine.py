@@ -167,8 +167,8 @@ async def test_a_stream_that_does_not_end_well_is_no_answer(fault: Any):
     "parts",
     [
         [chunk("a"), b'data: {"error": {"message": "the prompt", "code": 500}}\n\n', DONE],
-        [b'data: {"error": {"message": "the prompt", "code": 503}}\n\n', DONE],
         [b'data: {"error": {"message": "the prompt", "code": "invalid"}}\n\n', DONE],
+        [b'data: {"error": {"message": "the prompt", "code": 42}}\n\n', DONE],
         [b'data: {"error": "the prompt"}\n\n', DONE],
         [chunk("a"), chunk(choices=[{"delta": {}, "finish_reason": "abort"}]), DONE],
         [b"<html>log in</html>"],
@@ -181,6 +181,12 @@ async def test_what_is_no_answer_is_never_taken_for_one(parts: list[bytes]):
     with pytest.raises(EngineDown) as caught:
         await raw(*parts)
     assert caught.value.started and "prompt" not in str(caught.value)
+
+
+async def test_a_full_queue_behind_a_status_of_200_does_not_count_against_the_ask():
+    with pytest.raises(EngineDown) as caught:
+        await raw(b'data: {"error": {"message": "The request queue is full.", "code": 503}}\n\n', DONE)
+    assert (str(caught.value), caught.value.started) == ("HTTP 503", False)
 
 
 async def test_a_refusal_behind_a_status_of_200_is_one_for_good():

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -15,18 +17,38 @@ from storage.embedded import Store
 
 @pytest.fixture(scope="session")
 def store_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """URL of the session's own server; it starts with the first test that asks for it."""
-    store = Store(tmp_path_factory.mktemp("store"))
+    """URL of the session's own server, the one of our wheel; it starts with the first test that asks for it."""
+    yield from serve(tmp_path_factory.mktemp("store"), path="")
+
+
+@pytest.fixture(scope="session")
+def system_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of a server of the system's own kind, where one is installed."""
+    yield from serve(tmp_path_factory.mktemp("system"), path=os.environ["PATH"])
+
+
+def serve(folder: Path, path: str) -> Iterator[str]:
+    """A server found on this PATH, or else our wheel's, for as long as the generator lives."""
+    store = Store(folder)
     # A loop of its own, which is not made the thread's loop: the tests' loops come and go.
     with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
-        yield runner.run(store.__aenter__())
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PATH", path)
+            url = runner.run(store.__aenter__())
+        yield url
         runner.run(store.__aexit__(None, None, None))
 
 
+@pytest.fixture
+def server_url(store_url: str) -> str:
+    """The server that a test uses; tests of the storage's scripts use a system server too."""
+    return store_url
+
+
 @pytest_asyncio.fixture
-async def redis(store_url: str) -> AsyncIterator[Redis]:
+async def redis(server_url: str) -> AsyncIterator[Redis]:
     """A client on the test's loop; the store is empty."""
-    client = connect(store_url)
+    client = connect(server_url)
     await client.flushall()
     yield client
     await client.aclose()

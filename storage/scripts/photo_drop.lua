@@ -6,7 +6,7 @@ for _, member in ipairs(redis.call('HKEYS', SIZES)) do
   if owner and (owner == person or not person and redis.call('EXISTS', photo) == 0) then
     redis.call('UNLINK', photo)
     redis.call('ZREM', INDEX, member)
-    redis.call('HINCRBY', SIZES, 'total', -redis.call('HGET', SIZES, member))
+    redis.call('HINCRBY', SIZES, 'total', 0 - redis.call('HGET', SIZES, member))
     redis.call('HDEL', SIZES, member)
   end
 end

@@ -5,7 +5,7 @@ local INDEX, SIZES = P .. 'imgs', P .. 'imgsize'
 local function drop(other)
   redis.call('UNLINK', P .. 'img:' .. other)
   redis.call('ZREM', INDEX, other)
-  redis.call('HINCRBY', SIZES, 'total', -(redis.call('HGET', SIZES, other) or 0))
+  redis.call('HINCRBY', SIZES, 'total', 0 - (redis.call('HGET', SIZES, other) or 0)) -- Redis 7 writes -(0) as "-0"
   redis.call('HDEL', SIZES, other)
 end
 

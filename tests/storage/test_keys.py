@@ -73,8 +73,8 @@ async def shown(stores: Stores, outbox: str) -> None:
     await stores.replies.delivered(outbox, finished)
 
 
-async def test_after_whole_lives_only_permanent_keys_have_no_end(redis: Client, store_url: str) -> None:
-    async with open_stores(store_url) as stores, Schedule() as schedule:
+async def test_after_whole_lives_only_permanent_keys_have_no_end(redis: Client, server_url: str) -> None:
+    async with open_stores(server_url) as stores, Schedule() as schedule:
         async with Heartbeat(redis, schedule, "host:worker:1", "worker", "1", dict):
             await stores.health.publish_model(Model("m", 1, 1, 1, 1))
             await live(stores, "a", "telegram:1")
@@ -88,8 +88,8 @@ async def test_after_whole_lives_only_permanent_keys_have_no_end(redis: Client, 
             assert after_one <= PERMANENT
 
 
-async def test_stopped_and_given_up_asks_leave_nothing_either(redis: Client, store_url: str) -> None:
-    async with open_stores(store_url) as stores:
+async def test_stopped_and_given_up_asks_leave_nothing_either(redis: Client, server_url: str) -> None:
+    async with open_stores(server_url) as stores:
         await stores.replies.open_outbox("telegram")
         for id in ("a", "b"):
             await stores.queue.enqueue(make_ask(id))
@@ -109,8 +109,8 @@ async def shown_any(stores: Stores) -> None:
     await stores.replies.delivered("telegram", finished)
 
 
-async def test_a_terminal_that_dies_at_any_step_leaves_nothing_for_ever(redis: Client, store_url: str) -> None:
-    async with open_stores(store_url) as stores:
+async def test_a_terminal_that_dies_at_any_step_leaves_nothing_for_ever(redis: Client, server_url: str) -> None:
+    async with open_stores(server_url) as stores:
         await stores.replies.open_outbox("terminal:1", passing=True)
         assert await without_end(redis) == set()
         await stores.replies.open_outbox("terminal:2", passing=True)
@@ -119,8 +119,8 @@ async def test_a_terminal_that_dies_at_any_step_leaves_nothing_for_ever(redis: C
         assert await without_end(redis) <= PERMANENT
 
 
-async def test_an_outbox_of_a_terminal_outlives_a_long_wait(redis: Client, store_url: str) -> None:
-    async with open_stores(store_url) as stores:
+async def test_an_outbox_of_a_terminal_outlives_a_long_wait(redis: Client, server_url: str) -> None:
+    async with open_stores(server_url) as stores:
         await stores.replies.open_outbox("terminal:1", passing=True)
         assert await redis.ttl(keys.outbox("terminal:1")) > keys.PASSING_TTL
 

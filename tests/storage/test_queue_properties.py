@@ -160,8 +160,8 @@ class Machine(RuleBasedStateMachine):
 
 
 @pytest.mark.timeout(120)
-def test_the_queues_invariants_hold_in_any_order_of_steps(store_url: str) -> None:
-    made: Callable[[], Machine] = type("OnServer", (Machine,), {"url": store_url})
+def test_the_queues_invariants_hold_in_any_order_of_steps(server_url: str) -> None:
+    made: Callable[[], Machine] = type("OnServer", (Machine,), {"url": server_url})
     run_state_machine_as_test(
         made,
         settings=settings(

@@ -92,9 +92,9 @@ async def test_one_dying_role_leaves_the_others_alone(redis: Redis, tmp_path: Pa
 
 
 async def test_a_role_is_ready_when_its_heart_beats_and_again_after_a_kill(
-    redis: Redis, store_url: str, tmp_path: Path
+    redis: Redis, server_url: str, tmp_path: Path
 ) -> None:
-    role = Role("worker", beating(store_url, tmp_path / "worker"), ENV)
+    role = Role("worker", beating(server_url, tmp_path / "worker"), ENV)
     async with supervised(redis, tmp_path, role) as (changes, _):
         await wait_until(lambda: len(changes.of("ready")) == 1, 20)
         first = changes.of("ready")[0]["pid"]
@@ -189,8 +189,8 @@ async def supervisor_to_kill(tmp_path: Path, url: str, *manner: str) -> tuple[Pr
     return process, int(words(note)[0])
 
 
-async def test_roles_drain_when_their_supervisor_is_killed(redis: Redis, store_url: str, tmp_path: Path) -> None:
-    supervisor, role = await supervisor_to_kill(tmp_path, store_url)
+async def test_roles_drain_when_their_supervisor_is_killed(redis: Redis, server_url: str, tmp_path: Path) -> None:
+    supervisor, role = await supervisor_to_kill(tmp_path, server_url)
     supervisor.kill()
     await supervisor.wait()
     await wait_until(lambda: not lives(role))
@@ -198,17 +198,17 @@ async def test_roles_drain_when_their_supervisor_is_killed(redis: Redis, store_u
 
 
 async def test_a_role_that_does_not_drain_dies_after_its_supervisor_all_the_same(
-    redis: Redis, store_url: str, tmp_path: Path
+    redis: Redis, server_url: str, tmp_path: Path
 ) -> None:
-    supervisor, role = await supervisor_to_kill(tmp_path, store_url, "stubborn")
+    supervisor, role = await supervisor_to_kill(tmp_path, server_url, "stubborn")
     supervisor.kill()
     await supervisor.wait()
     await wait_until(lambda: not lives(role))
     assert words(tmp_path / "note")[1:] == ["asked to stop", ""]
 
 
-async def test_under_a_supervisor_only_the_first_signal_counts(redis: Redis, store_url: str, tmp_path: Path) -> None:
-    role = Role("worker", beating(store_url, tmp_path / "worker", "stubborn"), ENV)
+async def test_under_a_supervisor_only_the_first_signal_counts(redis: Redis, server_url: str, tmp_path: Path) -> None:
+    role = Role("worker", beating(server_url, tmp_path / "worker", "stubborn"), ENV)
 
     async def beats() -> bool:
         return bool(await redis.exists(keys.role("host:worker:1")))
@@ -225,10 +225,10 @@ async def test_under_a_supervisor_only_the_first_signal_counts(redis: Redis, sto
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_alone_the_first_signal_drains_and_the_second_ends(
-    redis: Redis, store_url: str, tmp_path: Path, number: signal.Signals
+    redis: Redis, server_url: str, tmp_path: Path, number: signal.Signals
 ) -> None:
     note = tmp_path / "worker"
-    process = await asyncio.create_subprocess_exec(*beating(store_url, note, "stubborn"), env=ENV)
+    process = await asyncio.create_subprocess_exec(*beating(server_url, note, "stubborn"), env=ENV)
     await wait_until(lambda: len(words(note)) == 2, 20)
     process.send_signal(number)
     await wait_until(lambda: "asked to stop" in words(note))
@@ -236,9 +236,9 @@ async def test_alone_the_first_signal_drains_and_the_second_ends(
     assert await process.wait() == 128 + number
 
 
-async def test_alone_one_signal_is_enough(redis: Redis, store_url: str, tmp_path: Path) -> None:
+async def test_alone_one_signal_is_enough(redis: Redis, server_url: str, tmp_path: Path) -> None:
     note = tmp_path / "worker"
-    process = await asyncio.create_subprocess_exec(*beating(store_url, note), env=ENV)
+    process = await asyncio.create_subprocess_exec(*beating(server_url, note), env=ENV)
     await wait_until(lambda: len(words(note)) == 2, 20)
     process.terminate()
     assert await process.wait() == 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,9 +11,10 @@ import pytest
 import pytest_asyncio
 
 from bots.phrases import say
+from storage import keys
 from tests.emulators.engine import StubEngine
 from tests.emulators.telegram import TelegramEmulator
-from tests.service import Service, askpix_up
+from tests.service import askpix_up
 from tests.waiting import wait_until
 
 ANN = 1001
@@ -25,26 +28,42 @@ async def telegram() -> AsyncIterator[TelegramEmulator]:
         yield emulator
 
 
-@pytest_asyncio.fixture
-async def askpix(tmp_path: Path, telegram: TelegramEmulator) -> AsyncIterator[Service]:
-    """The service with its own engine and the demo model, which can count to one hundred."""
-    async with askpix_up(
-        tmp_path, TELEGRAM_TOKEN=telegram.token, TELEGRAM_API_URL=telegram.url, OPEN="1"
-    ) as service:
-        yield service
-
-
-@pytest.mark.parametrize("role", ["telegram", "worker", "valkey", "llama", "engine"])
+@pytest.mark.parametrize("role", ["telegram", "worker", "valkey"])
 async def test_a_process_killed_in_mid_answer_costs_nothing(
-    telegram: TelegramEmulator, askpix: Service, role: str
+    telegram: TelegramEmulator, tmp_path: Path, role: str
 ) -> None:
     chat = telegram.user(ANN).private
-    await telegram.user(ANN).send_text(chat, "Count to one hundred.")
-    await chat.wait_for(lambda texts: any(text.startswith("1") for text in texts))
-    assert not any(TO_100 in text for text in chat.texts()), "the answer was over before anything could be killed"
-    await askpix.kill(role)
-    await chat.wait_for(lambda texts: TO_100 in texts, 40)
-    assert [text for text in chat.texts() if text != say("en", "placeholder")] == [TO_100]
+    words = TO_100.split(" ")
+    async with StubEngine(lambda _: [words[0], *(f" {word}" for word in words[1:])], delay=0.02) as engine:
+        settings = {"ENGINE_URL": engine.url, "OPEN": "1"}
+        async with askpix_up(
+            tmp_path, TELEGRAM_TOKEN=telegram.token, TELEGRAM_API_URL=telegram.url, **settings
+        ) as askpix:
+            await telegram.user(ANN).send_text(chat, "Count to one hundred.")
+            await chat.wait_for(lambda texts: any(text.startswith("1") for text in texts))
+            assert TO_100 not in chat.texts()
+            await askpix.kill(role)
+            await chat.wait_for(lambda texts: TO_100 in texts, 40)
+            assert [text for text in chat.texts() if text != say("en", "placeholder")] == [TO_100]
+
+
+@pytest.mark.parametrize("role", ["llama", "engine"])
+async def test_the_engine_killed_with_a_question_in_hand_costs_nothing(
+    telegram: TelegramEmulator, tmp_path: Path, role: str
+) -> None:
+    chat = telegram.user(ANN).private
+    async with askpix_up(tmp_path, TELEGRAM_TOKEN=telegram.token, TELEGRAM_API_URL=telegram.url, OPEN="1") as askpix:
+        child = await askpix.pid("llama")
+        assert child
+        os.kill(child, signal.SIGSTOP)  # the demo model answers too fast to be caught at it
+        await telegram.user(ANN).send_text(chat, "Count to one hundred.")
+
+        async def claimed() -> bool:
+            return await askpix.redis.hlen(keys.ACTIVE) == 1
+
+        await wait_until(claimed)
+        await askpix.kill(role)
+        await chat.wait_for(lambda texts: texts == [TO_100], 40)
 
 
 async def test_a_question_sent_while_the_bot_is_down_is_answered_once(

@@ -50,6 +50,13 @@ def _fail(sentence: str, status: int = 1) -> NoReturn:
     raise typer.Exit(status)
 
 
+def _tell(line: str) -> None:
+    try:
+        typer.echo(line)
+    except OSError:  # the terminal was closed: everything is stopped all the same
+        return
+
+
 def _settings(kind: type[T]) -> T:
     """A settings object, or one sentence and exit 2."""
     try:
@@ -120,8 +127,10 @@ def up() -> None:
 async def _up(storage: StorageSettings, bots: BotSettings, stop: asyncio.Event) -> None:
     def changed(role: str, state: str, details: Mapping[str, object]) -> None:
         if state in ("ready", "died", "stopped"):
-            why = last_line(storage.data_dir / "logs" / f"{role}.log") or details.get("code", details.get("reason"))
-            typer.echo(f"{role:10}{_say(f'cli.role_{state}', detail=why)}")
+            why = details.get("code", details.get("reason"))
+            if why in (1, 2):  # it said why itself
+                why = last_line(storage.data_dir / "logs" / f"{role}.log") or why
+            _tell(f"{role:10}{_say(f'cli.role_{state}', detail=why)}")
 
     async with opened(storage) as stores:
         changed("store", "ready", {})
@@ -135,7 +144,7 @@ async def _up(storage: StorageSettings, bots: BotSettings, stop: asyncio.Event) 
 
         async def stopped() -> None:
             await stop.wait()
-            typer.echo(_say("cli.stopping"))
+            _tell(_say("cli.stopping"))
 
         await first_of(supervisor.run(), greet(), stopped())
 

@@ -23,6 +23,7 @@ from storage.connection import StoreDown
 from storage.embedded import open_log, try_lock
 from storage.heartbeat import roles
 
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)  # asked to end, Ctrl-C, the terminal was closed
 PARENT = "ASKPIX_SUPERVISOR_FD"
 FIRST_DELAY, LAST_DELAY = 0.2, 10.0  # seconds before a dead role's restart, doubling
 STEADY = 30.0  # seconds of life after which a death counts as the first again
@@ -180,7 +181,7 @@ class Instance:
 
 
 async def run_until_signal(main: Callable[[asyncio.Event], Awaitable[None]], grace: float = GRACE) -> None:
-    """Run `main` with an event that SIGTERM, SIGINT or the supervisor's end sets; `main` then drains and returns.
+    """Run `main` with an event that one of SIGNALS or the supervisor's end sets; `main` then drains and returns.
 
     A second signal cancels `main` (raising SystemExit), a third kills. Under a supervisor only the first counts: a
     service manager that stops everybody at once must not cut off a role that the supervisor also stops.
@@ -196,11 +197,11 @@ async def run_until_signal(main: Callable[[asyncio.Event], Awaitable[None]], gra
         stop.set()
         if len(numbers) > 1 and not supervised:
             task.cancel()
-            for known in (signal.SIGTERM, signal.SIGINT):
+            for known in SIGNALS:
                 loop.remove_signal_handler(known)
                 signal.signal(known, signal.SIG_DFL)
 
-    for known in (signal.SIGTERM, signal.SIGINT):
+    for known in SIGNALS:
         loop.add_signal_handler(known, on_signal, known)
     try:
         await task
@@ -209,7 +210,7 @@ async def run_until_signal(main: Callable[[asyncio.Event], Awaitable[None]], gra
             raise SystemExit(128 + numbers[-1]) from None
         raise
     finally:
-        for known in (signal.SIGTERM, signal.SIGINT):
+        for known in SIGNALS:
             loop.remove_signal_handler(known)
 
 

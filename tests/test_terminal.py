@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from bots.phrases import say
+from storage.connection import StoreDown
 from tests.service import askpix_up, environment
 from tests.waiting import wait_until
 
@@ -127,6 +128,20 @@ async def test_settings_are_listed_with_their_secrets_masked(tmp_path: Path) -> 
     assert "verysecret" not in out
     assert "hush" not in out
     assert out.count(say("en", "cli.secret")) == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+async def test_a_service_that_is_told_to_end_leaves_nothing_running(tmp_path: Path, number: signal.Signals) -> None:
+    async with askpix_up(tmp_path) as service:
+        pids = [await service.pid(role) for role in ("worker", "engine", "llama")]
+        service.process.send_signal(number)
+        assert await asyncio.wait_for(service.process.wait(), 20) == 0
+    for pid in pids:
+        assert pid
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+    with pytest.raises(StoreDown):
+        await service.redis.ping()
 
 
 async def test_a_wrong_token_is_said_on_the_bots_line(tmp_path: Path) -> None:

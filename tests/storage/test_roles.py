@@ -223,7 +223,7 @@ async def test_under_a_supervisor_only_the_first_signal_counts(redis: Redis, ser
         assert changes.of("died") == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 async def test_alone_the_first_signal_drains_and_the_second_ends(
     redis: Redis, server_url: str, tmp_path: Path, number: signal.Signals
 ) -> None:

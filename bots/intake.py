@@ -12,7 +12,7 @@ import time
 
 from bots.commands import Commands
 from bots.delivery import Delivery
-from bots.photos import prepare
+from bots.photos import MAX_MEGABYTES, prepare
 from bots.phrases import say
 from bots.surface import FileRef, Incoming, Surface, SurfaceError, Unreachable
 from storage.connection import forever, persist
@@ -31,7 +31,6 @@ log = logging.getLogger(__name__)
 
 DOWNLOADS = 8  # at once; each may hold 20 MB and a decoded picture
 DOWNLOAD_TRIES = 5
-LARGEST = 20  # MB, what Telegram's getFile gives at the most
 
 
 class Intake:
@@ -147,8 +146,8 @@ class Intake:
         return tuple([await self._photo(incoming.person, file, limits) for file in files])
 
     async def _photo(self, person: str, file: FileRef, limits: PixelLimits) -> Photo:
-        if file.size is not None and file.size > LARGEST * 1_000_000:
-            raise Refused("too_large", limit=LARGEST)
+        if file.size is not None and file.size > MAX_MEGABYTES * 1_000_000:
+            raise Refused("too_large", limit=MAX_MEGABYTES)
         if file.mime and not file.mime.startswith("image/") and file.mime != "application/octet-stream":
             raise Refused("unsupported_image", kind=file.mime.rpartition("/")[2])
         for attempt in range(DOWNLOAD_TRIES):

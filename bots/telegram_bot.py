@@ -27,6 +27,7 @@ from telegram.request import HTTPXRequest
 from bots.commands import NAMES, Commands
 from bots.delivery import Delivery
 from bots.intake import Intake
+from bots.photos import MAX_MEGABYTES
 from bots.phrases import LANGUAGES, language_of, say
 from bots.settings import BotSettings
 from bots.splitting import telegram_pages
@@ -53,7 +54,6 @@ from storage.stores import Stores, living
 log = logging.getLogger(__name__)
 
 PLATFORM = "telegram"
-LARGEST = 20  # MB that getFile gives
 ENOUGH = 1_310_720  # pixels: of the sizes Telegram offers, the smallest that has these, else the largest
 PRIVATE, GROUP = Rate(3, 1.0), Rate(3, 3.0)  # about one message a second a chat, 20 a minute a group; edits count
 WRITES = 64  # connections to the Bot API
@@ -122,12 +122,12 @@ class TelegramSurface:
         with _mapped():
             try:
                 found = await self._bot.get_file(file.id)
-                if found.file_size is not None and found.file_size > LARGEST * 1_000_000:
-                    raise Refused("too_large", limit=LARGEST)
+                if found.file_size is not None and found.file_size > MAX_MEGABYTES * 1_000_000:
+                    raise Refused("too_large", limit=MAX_MEGABYTES)
                 return bytes(await found.download_as_bytearray())
             except BadRequest as error:
                 if "too big" in error.message.lower():
-                    raise Refused("too_large", limit=LARGEST) from error
+                    raise Refused("too_large", limit=MAX_MEGABYTES) from error
                 raise
 
     async def place(self, where: Address, text: str) -> str:

@@ -9,6 +9,9 @@ import time
 from collections.abc import AsyncGenerator, Container
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import takewhile
+
+from msgspec import structs
 
 from inference import budget, prompt
 from inference.engine import Engine, EngineRefused, Generation
@@ -92,7 +95,8 @@ class Answerer:
                 cut = generation.finish == "length"
                 event = Done(text, cut=cut, seconds=figures.seconds, tokens=generation.tokens)
             if text:
-                turns = [ask.question, Turn("assistant", text, stopped=stop.requested)]
+                answer = Turn("assistant", text, stopped=stop.requested, ask=ask.id)
+                turns = [structs.replace(ask.question, ask=ask.id), answer]
         except Refused as refusal:
             event = Failed(refusal.code, refusal.details)
         except EngineRefused:
@@ -120,7 +124,8 @@ class Answerer:
 
     async def _turns(self, ask: Ask) -> tuple[list[Turn], dict[str, bytes]]:
         """The conversation up to the question, and the photos in it that are still kept."""
-        turns = [*await self.history.read(ask.conversation, ask.epoch), ask.question]
+        before = takewhile(lambda turn: turn.ask != ask.id, await self.history.read(ask.conversation, ask.epoch))
+        turns = [*before, ask.question]
         wanted: dict[str, Photo] = {}
         for turn in turns:
             for photo in turn.photos + (turn.quote.photos if turn.quote else ()):

@@ -31,9 +31,17 @@ def clean(text: str) -> str:
 def pieces(turn: Turn, kept: Container[str]) -> Iterator[str | Photo]:
     """A turn's content in order: quoted photos, quoted words, own photos, own words. `kept` has the photos' names.
 
+    An album's captions stand each behind its photo; a single one is the question and stands last, as under one photo.
     Texts never touch: engines join neighbours differently. Answers are cleaned too, a model may spell what it was told.
     """
-    groups = [(turn.photos, clean(turn.text.strip() if turn.role == "user" else turn.text))]
+    text = clean(turn.text.strip() if turn.role == "user" else turn.text)
+    captions = [clean(photo.caption.strip()) for photo in turn.photos]
+    groups: list[tuple[tuple[Photo, ...], str]]
+    if sum(map(bool, captions)) > 1:
+        groups = [((photo,), caption) for photo, caption in zip(turn.photos, captions, strict=True)]
+        groups.append(((), f"\n{text}" if text else ""))
+    else:
+        groups = [(turn.photos, text or "".join(captions))]
     if turn.quote:
         quoted = clean(turn.quote.text.strip())
         groups.insert(0, (turn.quote.photos, f"They quote this message:\n{quoted}\n\n" if quoted else ""))

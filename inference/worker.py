@@ -203,9 +203,10 @@ class Worker:
     async def _hear_stops(self) -> None:
         while True:
             try:
-                async for id in self._queue.cancelled():
-                    if id in self._held:
-                        self._held[id].stop.request()
+                async for id, fence in self._queue.cancelled():
+                    held = self._held.get(id)
+                    if held and held.claim.fence == fence:
+                        held.stop.request()
             except StoreDown:
                 await asyncio.sleep(RETRY)
 

@@ -37,13 +37,17 @@ class History:
         return [decode(turn, Turn) for turn in turns] if int(present or 0) == epoch else []
 
     async def restart(self, conversation: str) -> None:
-        """Start afresh: earlier turns are gone, and asks under way leave none."""
+        """Start afresh: earlier turns are gone, questions kept for another try too, and asks under way leave none."""
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.incr(keys.epoch(conversation))
             # Longer than any ask lives, so that an old ask can never meet a counter that began anew.
             pipe.expire(keys.epoch(conversation), 2 * keys.HISTORY_TTL)
             pipe.delete(keys.history(conversation))
-            await pipe.execute()
+            pipe.smembers(keys.kept(conversation))
+            pipe.delete(keys.kept(conversation))
+            *_, kept, _ = await pipe.execute()
+        for id in kept:
+            await self._redis.hdel(keys.job(id.decode()), "question")
 
     async def forget(self, person: str) -> None:
         """Delete every turn of every conversation of a person."""

@@ -8,11 +8,11 @@ DAY = 86_400  # seconds
 
 # Lifetimes in seconds. A key that is not listed here lives as long as the work it holds.
 SEEN_TTL = DAY  # tombstone of a platform update: platforms redeliver for at most a day
-JOB_TTL = DAY  # tombstone of a finished ask, for deduplication
+JOB_TTL = DAY  # tombstone of a finished ask, for deduplication, and the question of one that failed
 TEXT_TTL = 3_600  # partial text of an ask; refreshed by every emit, dead once the ask is finished
 HISTORY_TTL = 30 * DAY
 PHOTO_TTL = 7 * DAY
-SLOTS_TTL = 30 * DAY  # which messages hold an answer
+SLOTS_TTL = 30 * DAY  # which messages hold an answer; where a finished ask came from, for its buttons
 PASSING_TTL = 3_600  # the outbox of a terminal or a page: a closed tab never acknowledges
 ADMIN_CODE_TTL = 15 * 60
 ROLE_TTL = 3  # a role whose heartbeat is older is gone; heartbeats come every second
@@ -41,7 +41,7 @@ def lane(name: str) -> str:
 
 
 def job(id: str) -> str:
-    """HASH: state, lane, payload, fence, failures, due, worker, outbox."""
+    """HASH: state, lane, payload (the ask without its question), question, fence, failures, due, worker, outbox, …"""
     return f"{PREFIX}j:{id}"
 
 
@@ -93,6 +93,11 @@ def history(conversation: str) -> str:
 def epoch(conversation: str) -> str:
     """Counts the fresh starts of a conversation; an ask of an earlier epoch leaves no turn."""
     return f"{PREFIX}e:{conversation}"
+
+
+def kept(conversation: str) -> str:
+    """SET of asks whose question is kept though it has no turn: they failed, and may be tried again."""
+    return f"{PREFIX}kept:{conversation}"
 
 
 def conversations(person: str) -> str:

@@ -40,6 +40,8 @@ class Photo(Record, frozen=True):
     """One photo in the form the engine gets; the bytes lie in the photo store under person and sha256.
 
     width and height are pixels (multiples of 32), size is bytes, sha256 is lower-case hex of the encoded bytes.
+    `message` is the number of the message that brought it, `source` the platform's own name of the file, `caption` what
+    an album says beside this photo.
     """
 
     sha256: str
@@ -47,6 +49,9 @@ class Photo(Record, frozen=True):
     width: int
     height: int
     size: int
+    message: int = 0
+    source: str = ""
+    caption: str = ""
 
 
 class Quote(Record, frozen=True):
@@ -57,17 +62,24 @@ class Quote(Record, frozen=True):
 
 
 class Turn(Record, frozen=True):
-    """One turn of a conversation as the model will see it again; `stopped` marks an answer its asker cut short."""
+    """One turn of a conversation as the model will see it again; `stopped` marks an answer its asker cut short.
 
-    role: str  # "user" or "assistant"
-    text: str
+    `ask` is the id of the ask it belongs to: a question that is answered anew finds its turns by it.
+    """
+
+    role: str = "user"  # or "assistant"
+    text: str = ""
     photos: tuple[Photo, ...] = ()
     quote: Quote | None = None
     stopped: bool = False
+    ask: str = ""
 
 
 class Ask(Record, frozen=True):
-    """One question on its way; `id` is `platform:chat:message`, `epoch` the conversation's count of fresh starts."""
+    """One question on its way; `id` is `platform:chat:message`, of an album `platform:chat:media_group_id`.
+
+    `epoch` is the conversation's count of fresh starts.
+    """
 
     id: str
     person: str  # "telegram:123"
@@ -75,7 +87,7 @@ class Ask(Record, frozen=True):
     lane: str
     outbox: str  # the platform, or "terminal:<session>"
     where: Address
-    question: Turn
+    question: Turn = Turn()
     language: str = "en"
     epoch: int = 0
     asked_at: float = 0.0  # seconds since 1970

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import msgspec
 from redis.exceptions import NoScriptError
 
 from storage import keys
@@ -13,6 +14,7 @@ from storage.connection import Client, Scripts
 from storage.messages import Ask, Event, Refused, Turn, decode, encode
 
 State = Literal["ok", "cancelled", "lost"]
+Amended = Literal["ok", "changed", "older"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,21 @@ class Claim:
 
     ask: Ask
     fence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An ask that was enqueued once. `known`: its question is; else it was forgotten and `ask` is all but that."""
+
+    ask: Ask
+    known: bool
+    state: str  # "queued", "running", "done", "failed" or "cancelled"
+    fence: int
+
+    @property
+    def open(self) -> bool:
+        """Whether its answer is still to come."""
+        return self.state in ("queued", "running")
 
 
 class Queue:
@@ -53,16 +70,40 @@ class Queue:
         passing: its outbox belongs to a terminal or a page and may expire unread. priority: turns to jump ahead.
         Raises Refused("queue_full") or Refused("lane_full", limit=…).
         """
-        photos = " ".join(f"{ask.person}|{photo.sha256}" for photo in ask.photos())
         answer: bytes = await self._scripts.call(
-            "enqueue", ask.id, ask.lane, ask.outbox, int(passing), ask.conversation, photos, priority, self._limit,
-            self._lane_limit, encode(ask),
+            "enqueue", ask.id, ask.lane, ask.outbox, int(passing), ask.conversation, ask.epoch, _members(ask), priority,
+            self._limit, self._lane_limit, *_parts(ask),
         )  # fmt: skip
         if answer == b"full":
             raise Refused("queue_full")
         if answer == b"lane_full":
             raise Refused("lane_full", limit=self._lane_limit)
         return answer == b"ok"
+
+    async def find(self, id: str) -> Found | None:
+        """An ask by its id, with the question that it asks or asked; None when nothing is known of it any more."""
+        payload, question, state, fence = await self._redis.hmget(keys.job(id), "payload", "question", "state", "fence")
+        if payload is None:
+            return None
+        ask = _whole(payload, question)
+        if not question:
+            turns = [decode(turn, Turn) for turn in await self._redis.lrange(keys.history(ask.conversation), 0, -1)]
+            asked = [turn for turn in turns if turn.ask == id and turn.role == "user"]
+            ask = msgspec.structs.replace(ask, question=asked[0] if asked else Turn())
+        return Found(ask, ask.question != Turn(), state.decode(), int(fence))
+
+    async def amend(self, ask: Ask, fence: int, *, newest: bool = False) -> Amended:
+        """Answer an ask of this id anew, as `ask` says it now: waiting, running or closed. Its fence becomes fence + 1.
+
+        "changed": it is no longer under the fence that `find` saw. newest: only if no later question of its
+        conversation was answered, else "older". Raises Refused("queue_full").
+        """
+        answer: bytes = await self._scripts.call(
+            "amend", ask.id, fence, int(newest), self._limit, *_parts(ask), _members(ask)
+        )
+        if answer == b"full":
+            raise Refused("queue_full")
+        return answer.decode()  # pyright: ignore[reportReturnType] : the script's own words
 
     async def claim(self, worker: str, n: int, wait: float = 0.0) -> tuple[list[Claim], float | None]:
         """Take up to n asks, one a lane, each lane in its turn; wait up to `wait` seconds for a first one.
@@ -79,8 +120,8 @@ class Queue:
             except NoScriptError:
                 taken = await self._scripts.call("claim", n, self._lease_ms(), worker, self._failure_limit)
         claims = [
-            Claim(decode(payload, Ask), int(fence))
-            for _, fence, payload in zip(taken[1::3], taken[2::3], taken[3::3], strict=True)
+            Claim(_whole(payload, question), int(fence))
+            for _, fence, payload, question in zip(*(taken[at::4] for at in range(1, 5)), strict=True)
         ]
         return claims, None if taken[0] < 0 else taken[0] / 1000
 
@@ -123,13 +164,14 @@ class Queue:
         by, what = ("id", id) if id is not None else ("conversation", conversation)
         return await self._scripts.call("cancel", lane, by, what)
 
-    async def cancelled(self) -> AsyncGenerator[str]:
-        """Ids of running asks as their askers stop them; a hint, `renew` says it again."""
+    async def cancelled(self) -> AsyncGenerator[tuple[str, int]]:
+        """Id and fence of running asks as they are stopped or asked anew; a hint, `renew` says it again."""
         async with self._redis.pubsub() as pubsub:
             await pubsub.subscribe(keys.CONTROL)
             async for message in pubsub.listen():
                 if message["type"] == "message":
-                    yield message["data"].decode()
+                    fence, _, id = message["data"].decode().partition(" ")
+                    yield id, int(fence)
 
     async def places(self, ids: Sequence[str]) -> list[int | None]:
         """For each ask how many are served before it; None when it does not wait."""
@@ -150,3 +192,18 @@ class Queue:
 
     async def _push_wake(self) -> None:
         await self._redis.execute_command("LPUSH", keys.WAKE, 1)
+
+
+def _parts(ask: Ask) -> tuple[bytes, bytes]:
+    """An ask as it is stored: itself and, apart, its question, which goes when it has become a turn."""
+    return encode(msgspec.structs.replace(ask, question=Turn())), encode(ask.question)
+
+
+def _whole(payload: bytes, question: bytes | None) -> Ask:
+    ask = decode(payload, Ask)
+    return msgspec.structs.replace(ask, question=decode(question, Turn)) if question else ask
+
+
+def _members(ask: Ask) -> str:
+    """The photos that an ask uses, as the photo store's records name them."""
+    return " ".join(f"{ask.person}|{photo.sha256}" for photo in ask.photos())

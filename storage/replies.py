@@ -27,11 +27,12 @@ class Notice(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A final event in the outbox; it stays there until `delivered`."""
+    """A final event in the outbox; it stays there until `delivered`, or until its ask is asked anew."""
 
     entry: str
     id: str
     event: Final
+    fence: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ class Replies:
         return await self._finished(outbox, ">", n, int(wait * 1000))
 
     async def delivered(self, outbox: str, reply: Finished) -> None:
-        """The reply is whole on its platform."""
+        """The reply is whole on its platform; harmless when its ask was asked anew meanwhile."""
         await self._scripts.call("delivered", outbox, GROUP, reply.entry, reply.id)
 
     async def add_slot(self, ask: Ask, message: str) -> None:
@@ -108,8 +109,13 @@ class Replies:
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.rpush(keys.slots(ask.id), message)
             pipe.expire(keys.slots(ask.id), keys.SLOTS_TTL)
-            pipe.set(keys.message(ask.where.platform, ask.where.chat, message), ask.id, ex=keys.HISTORY_TTL)
+            pipe.set(keys.message(ask.where.platform, ask.where.chat, message), ask.id, ex=keys.SLOTS_TTL)
             await pipe.execute()
+
+    async def ask_of(self, platform: str, chat: str, message: str) -> str | None:
+        """The id of the ask whose answer a message holds."""
+        found = await self._redis.get(keys.message(platform, chat, message))
+        return None if found is None else found.decode()
 
     async def set_slots(self, id: str, messages: Sequence[str]) -> None:
         """Replace the list of slots: one was deleted on its platform."""
@@ -123,6 +129,6 @@ class Replies:
     async def _finished(self, outbox: str, after: str, n: int, block: int | None) -> list[Finished]:
         found = await read_group(self._redis, keys.outbox(outbox), GROUP, CONSUMER, after, n, block)
         return [
-            Finished(entry, fields[b"id"].decode(), decode_event(fields[b"event"]))  # pyright: ignore[reportArgumentType] : only final events enter an outbox
+            Finished(entry, fields[b"id"].decode(), decode_event(fields[b"event"]), int(fields.get(b"fence", 0)))  # pyright: ignore[reportArgumentType] : only final events enter an outbox
             for entry, fields in found
         ]

@@ -5,7 +5,7 @@
 local P = KEYS[1]
 local RING, ACTIVE, LEASE, DELAYED = P .. 'ring', P .. 'act', P .. 'lease', P .. 'delayed'
 local WAKE, COUNTS, USES = P .. 'wake', P .. 'counts', P .. 'imguse'
-local PASSING_TTL, JOB_TTL = 3600, 86400
+local PASSING_TTL, JOB_TTL, SLOTS_TTL = 3600, 86400, 2592000
 
 local function now()
   local t = redis.call('TIME')
@@ -69,9 +69,9 @@ end
 
 -- Close a job that is neither in its lane nor running any more: exactly one entry reaches its outbox.
 local function close(id, state, event)
-  local f = redis.call('HMGET', job(id), 'outbox', 'passing', 'photos')
-  redis.call('HSET', job(id), 'state', state)
-  redis.call('XADD', P .. 'out:' .. f[1], '*', 'id', id, 'event', event)
+  local f = redis.call('HMGET', job(id), 'outbox', 'passing', 'photos', 'fence')
+  local entry = redis.call('XADD', P .. 'out:' .. f[1], '*', 'id', id, 'event', event, 'fence', f[4])
+  redis.call('HSET', job(id), 'state', state, 'entry', entry)
   use_photos(f[3], -1)
   count(state, 1)
   if f[2] == '1' then
@@ -79,6 +79,9 @@ local function close(id, state, event)
     redis.call('EXPIRE', job(id), JOB_TTL)
   end
 end
+
+-- Whether a turn of the history is this ask's. In JSON every quote inside of a string is escaped.
+local function is_of(turn, id) return turn and string.find(turn, '"ask":"' .. id .. '"', 1, true) ~= nil end
 
 local function partial(id, fence)
   return cjson.encode({type = 'cancelled', text = redis.call('GET', P .. 't:' .. id .. ':' .. fence) or ''})

@@ -19,7 +19,7 @@ end
 local running = redis.call('HGET', ACTIVE, name)
 if running and wanted(running) then
   redis.call('HSET', job(running), 'cancel', 1)
-  redis.call('PUBLISH', P .. 'ctl', running)
+  redis.call('PUBLISH', P .. 'ctl', redis.call('HGET', job(running), 'fence') .. ' ' .. running)
   stopped = stopped + 1
 end
 -- A waiting lane keeps its turn, unless it is empty now or waited for the due time of an ask that is gone.

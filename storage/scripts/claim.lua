@@ -1,4 +1,4 @@
--- n lease worker failure_limit -> {ms until the next delayed lane is due or -1, id, fence, payload, id, fence, payload, …}
+-- n lease worker failure_limit -> {ms until the next delayed lane is due or -1, id, fence, payload, question, id, …}
 local n, lease, worker, limit = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
 local t = now()
 
@@ -20,14 +20,14 @@ while n > 0 do
   local name = redis.call('ZPOPMIN', RING)[1]
   if not name then break end
   local id = redis.call('LPOP', lane_of(name))
-  local f = redis.call('HMGET', job(id), 'fence', 'outbox', 'payload')
+  local f = redis.call('HMGET', job(id), 'fence', 'outbox', 'payload', 'question')
   local fence = f[1] + 1
   redis.call('HSET', job(id), 'state', 'running', 'worker', worker, 'fence', fence)
   redis.call('HSET', ACTIVE, name, id)
   redis.call('ZADD', LEASE, t + lease, id)
   count('queued', -1)
   publish(f[2], id, {type = 'started', fence = fence})
-  for _, value in ipairs({id, tostring(fence), f[3]}) do table.insert(taken, value) end
+  for _, value in ipairs({id, tostring(fence), f[3], f[4] or ''}) do table.insert(taken, value) end
   n = n - 1
 end
 if n == 0 and redis.call('ZCARD', RING) > 0 then wake() end

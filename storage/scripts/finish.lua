@@ -3,12 +3,19 @@ local id, fence, state, event, conversation, epoch = ARGV[1], ARGV[2], ARGV[3], 
 local held = holds(id, fence)
 if not held then return 0 end
 stop_running(id, held.lane, fence)
--- The turns enter the history in the same step: an ask that is answered twice is never remembered twice.
--- Not after a fresh start: those turns belong to a conversation that is over.
+-- The turns enter the history in the same step: an ask that is answered twice is never remembered twice, and one that
+-- is answered anew takes the place of its former turns. Not after a fresh start: that conversation is over.
 if #ARGV > 7 and (redis.call('GET', P .. 'e:' .. conversation) or '0') == epoch then
-  local key = P .. 'h:' .. conversation
-  for i = 8, #ARGV do redis.call('RPUSH', key, ARGV[i]) end
+  local key, former = P .. 'h:' .. conversation, nil
+  for i, turn in ipairs(redis.call('HGET', job(id), 'turns') and redis.call('LRANGE', key, 0, -1) or {}) do
+    if not former and is_of(turn, id) then former = i - 1 end
+  end
+  for i = 8, #ARGV do
+    if former then redis.call('LSET', key, former + i - 8, ARGV[i]) else redis.call('RPUSH', key, ARGV[i]) end
+  end
   redis.call('EXPIRE', key, ARGV[7])
+  redis.call('HSET', job(id), 'turns', 1)
+  redis.call('HDEL', job(id), 'question')
 end
 close(id, state, event)
 settle(held.lane)

@@ -141,7 +141,8 @@ def test_the_scripts_know_the_same_names_and_lifetimes() -> None:
     ours |= {
         keys.lane(""), keys.job(""), keys.text("", 0)[:-2], keys.inbox(""), keys.seen("", "")[:-1], keys.outbox(""),
         keys.events(""), keys.open_asks(""), keys.history(""), keys.epoch(""), keys.photo("", "")[:-1],
+        keys.kept(""),
     }  # fmt: skip
     named = {keys.PREFIX + name for name in re.findall(r"P \.\. '([^']+)'", lua)}
     assert named <= ours
-    assert f"PASSING_TTL, JOB_TTL = {keys.PASSING_TTL}, {keys.JOB_TTL}" in lua
+    assert f"PASSING_TTL, JOB_TTL, SLOTS_TTL = {keys.PASSING_TTL}, {keys.JOB_TTL}, {keys.SLOTS_TTL}" in lua

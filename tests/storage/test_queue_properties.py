@@ -20,7 +20,7 @@ from hypothesis.stateful import (
 
 from storage import keys
 from storage.connection import Client, Scripts, connect
-from storage.messages import Done
+from storage.messages import Done, Turn, decode
 from storage.queue import Claim, Queue
 from tests.storage.asks import make_ask
 
@@ -93,7 +93,8 @@ class Machine(RuleBasedStateMachine):
     @rule(data=st.data())
     def finish(self, data: st.DataObject) -> None:
         claim = data.draw(st.sampled_from(self.claims))
-        done = self.do(self.queue.finish(claim, Done("x")))
+        turns = [Turn("user", "q", ask=claim.ask.id), Turn("assistant", "x", ask=claim.ask.id)]
+        done = self.do(self.queue.finish(claim, Done("x"), turns))
         assert not done or claim.fence == self.fences[claim.ask.id]
 
     @precondition(lambda self: self.claims)
@@ -112,6 +113,23 @@ class Machine(RuleBasedStateMachine):
         ids = self.enqueued.get(person, [])
         id = data.draw(st.sampled_from([None, *ids]))
         self.do(self.queue.cancel(person, id=id))
+
+    @precondition(lambda self: self.n > 0)
+    @rule(data=st.data(), newest=st.booleans())
+    def amend(self, data: st.DataObject, newest: bool) -> None:
+        person = data.draw(st.sampled_from(sorted(self.enqueued)))
+        id = data.draw(st.sampled_from(self.enqueued[person]))
+        found = self.do(self.queue.find(id))
+        assert found
+        assert self.do(self.queue.amend(found.ask, found.fence - 1)) == "changed"
+        answer = self.do(self.queue.amend(found.ask, found.fence, newest=newest))
+        if answer == "ok":
+            self.fences[id] = found.fence + 1
+            if found.state != "queued":  # in front of its lane
+                self.enqueued[person].remove(id)
+                self.enqueued[person].insert(0, id)
+        else:
+            assert (answer, newest) == ("older", True)
 
     @invariant()
     def each_job_is_in_exactly_one_place(self) -> None:
@@ -153,6 +171,15 @@ class Machine(RuleBasedStateMachine):
             if self.do(self.redis.hget(keys.job(id), "state")).decode() in FINAL
         }  # fmt: skip
         assert set(ids) == closed
+
+    @invariant()
+    def each_answered_ask_has_one_pair_of_turns(self) -> None:
+        for person in self.enqueued:
+            raw: Any = self.do(self.redis.lrange(keys.history(f"{person}:chat"), 0, -1))
+            turns = [decode(turn, Turn) for turn in raw]
+            asks = [turn.ask for turn in turns if turn.role == "user"]
+            assert [turn.ask for turn in turns] == [ask for ask in asks for _ in range(2)]
+            assert len(set(asks)) == len(asks)
 
     def teardown(self) -> None:
         self.do(self.redis.aclose())

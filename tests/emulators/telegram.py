@@ -10,15 +10,19 @@ import json
 import math
 import time
 from collections import defaultdict, deque
-from dataclasses import dataclass
+from collections.abc import Generator
+from contextlib import contextmanager
 from time import monotonic
 from typing import Any, NamedTuple
 
 import aiohttp
 from aiohttp import web
 
-from tests.emulators.server import Json, LocalServer, cut
-from tests.emulators.telegram_methods import ApiError, BotApi, Upload, bad, number
+from tests.emulators.server import Json, LocalServer
+from tests.emulators.telegram_faults import Fault, Faults, deliver, page
+from tests.emulators.telegram_methods import BotApi, Upload, number
+from tests.emulators.telegram_rules import ApiError, bad
+from tests.emulators.telegram_shapes import file_ids
 from tests.emulators.telegram_world import Chat, World
 
 TOKEN = "4242:AAEmulatorTokenForTests_0123456789abcd"
@@ -35,6 +39,9 @@ _JSON_PARAMETERS = {
     "scope",
     "reaction",
 }
+
+_WEBHOOK_ACTIVE = "can't use getUpdates method while webhook is active; use deleteWebhook to delete the webhook first"
+_OTHER_POLL = "terminated by other getUpdates request; make sure that only one bot instance is running"
 
 # What counts against the rates and what a flooded chat refuses.
 _SENDING = {
@@ -65,12 +72,6 @@ class Call(NamedTuple):
     answered: float
 
 
-@dataclass
-class _Fault:
-    error: ApiError | None = None  # None: cut the connection
-    after: bool = False  # do the work first
-
-
 class TelegramEmulator(LocalServer):
     """Telegram for one bot; an async context manager.
 
@@ -90,11 +91,13 @@ class TelegramEmulator(LocalServer):
         self.user, self.group = self.world.user, self.world.group
         self.updates, self.actions = self.world.updates, self.api.actions
         self.calls: list[Call] = []
+        self.polls = 0  # getUpdates that wait at this moment
         self.latency = 0.0  # seconds before each call and download is served; long polls are exempt
         self.webhook: Json = {"url": ""}
         self.enforce_rates = enforce_rates
         self._again: list[Json] = []  # updates to deliver once more
-        self._faults: defaultdict[str, deque[_Fault]] = defaultdict(deque)
+        self._faults = Faults()
+        self._outsiders = 0  # other pollers with our token
         self._flooded: dict[int, float] = {}  # chat: until, by time.monotonic()
         self._sent: defaultdict[int, deque[float]] = defaultdict(lambda: deque(maxlen=100))
         self._poll: object = None  # the long poll that waits; a newer one ends it
@@ -116,14 +119,50 @@ class TelegramEmulator(LocalServer):
         """Answer 429 to everything sent to this chat until the time has passed."""
         self._flooded[chat_id] = monotonic() + seconds
 
-    def fail_next(self, method: str, status: int, description: str, times: int = 1, retry_after: int = 0) -> None:
-        """Refuse the next calls of `method` without doing their work; "file" stands for downloads."""
-        fault = _Fault(ApiError(status, description, retry_after))
-        self._faults[method.lower()].extend([fault] * times)
+    def fail_next(
+        self,
+        method: str,
+        status: int,
+        description: str = "",
+        times: int = 1,
+        retry_after: int = 0,
+        *,
+        html: bool = False,
+    ) -> None:
+        """Refuse the next calls of `method` without doing their work; "file" stands for downloads.
 
-    def drop_next(self, method: str, *, after_processing: bool = True, times: int = 1) -> None:
-        """Cut the connection of the next calls of `method`, by default when the work is done: the reply is lost."""
-        self._faults[method.lower()].extend([_Fault(after=after_processing)] * times)
+        `html`: answer nginx's page of that status, which is no JSON.
+        """
+        self._faults.add(method, Fault(ApiError(status, description, retry_after), html=html), times)
+
+    def drop_next(self, method: str, *, after_processing: bool = True, times: int = 1, half: bool = False) -> None:
+        """Cut the connection of the next calls of `method`, by default when the work is done: the reply is lost.
+
+        `half`: when half of the reply is written; so a download breaks off in the middle.
+        """
+        self._faults.add(method, Fault(after=after_processing or half, half=half), times)
+
+    def lose_file(self, message: Json, *, lost: bool = True) -> None:
+        """Let getFile find no file of this message any more, whichever size; `lost=False` brings them back."""
+        ids = set(file_ids(message))
+        self.world.lost_files = self.world.lost_files | ids if lost else self.world.lost_files - ids
+
+    def leave_webhook(self, url: str = "http://127.0.0.1:9/left-over") -> None:
+        """Let a webhook be set that nobody serves, as another bot leaves it: getUpdates fails until deleteWebhook."""
+        self._set_webhook({"url": url})
+
+    @contextmanager
+    def second_poller(self) -> Generator[None]:
+        """Let somebody else poll with our token meanwhile: each getUpdates of ours is ended with 409.
+
+        The stranger confirms nothing, so that no update is lost to us.
+        """
+        self._outsiders += 1
+        self.changes.notify()
+        try:
+            yield
+        finally:
+            self._outsiders -= 1
 
     def block(self, chat: Chat, *, blocked: bool = True) -> None:
         """Let the user block the bot, or the group throw it out: 403."""
@@ -134,10 +173,10 @@ class TelegramEmulator(LocalServer):
         self._again.extend([update] * times)
         self.changes.notify()
 
-    async def _on_call(self, request: web.Request) -> web.Response:
+    async def _on_call(self, request: web.Request) -> web.StreamResponse:
         at, method = time.perf_counter(), request.match_info["method"]
         params: Json = {}
-        fault = self._take_fault(method.lower())
+        fault = self._faults.take(method)
         try:
             params = await _decode(request)
             if request.match_info["token"] != self.token:
@@ -150,28 +189,30 @@ class TelegramEmulator(LocalServer):
             status, answer = 200, Json(ok=True, result=result)
         except ApiError as error:
             status, answer = error.code, Json(ok=False, error_code=error.code, description=error.description)
-            if error.retry_after:
-                answer["parameters"] = {"retry_after": error.retry_after}
+            if error.parameters:
+                answer["parameters"] = error.parameters
         dropped = fault is not None and fault.error is None
-        response = web.json_response(answer, status=status)
+        response = page(status) if fault and fault.html else web.json_response(answer, status=status)
         self.calls.append(Call(at, method, params, 0 if dropped else status, time.perf_counter()))
         self.changes.notify()
-        return cut(request) if dropped else response
+        return await deliver(request, response, fault)
 
-    async def _on_file(self, request: web.Request) -> web.Response:
+    async def _on_file(self, request: web.Request) -> web.StreamResponse:
         at, path = time.perf_counter(), request.match_info["path"]
-        fault = self._take_fault("file")
+        fault = self._faults.take("file")
         if self.latency:
             await asyncio.sleep(self.latency)
         found = [file.content for file in self.world.files.values() if file.path == path]
         status = 200 if found and request.match_info["token"] == self.token else 404
-        if fault:
-            status = fault.error.code if fault.error else 0
-        self.calls.append(Call(at, "file", {"path": path}, status, time.perf_counter()))
+        if fault and fault.error:
+            status = fault.error.code
+        response = web.Response(body=found[0] if status == 200 else b"", status=status)
+        if fault and fault.html:
+            response = page(status)
+        recorded = status if not fault or fault.error else 0
+        self.calls.append(Call(at, "file", {"path": path}, recorded, time.perf_counter()))
         self.changes.notify()
-        if not status:
-            return cut(request)
-        return web.Response(body=found[0] if status == 200 else b"", status=status)
+        return await deliver(request, response, fault)
 
     async def _perform(self, method: str, params: Json, request: web.Request) -> Any:
         if method == "getupdates":
@@ -187,10 +228,7 @@ class TelegramEmulator(LocalServer):
 
     async def _get_updates(self, params: Json, request: web.Request) -> list[Json]:
         if self.webhook["url"]:
-            raise ApiError(
-                409,
-                "Conflict: can't use getUpdates method while webhook is active; use deleteWebhook to delete it first",
-            )
+            raise ApiError(409, f"Conflict: {_WEBHOOK_ACTIVE}")
         world, offset = self.world, int(params.get("offset", 0))
         world.allowed_updates = params.get("allowed_updates", world.allowed_updates)
         if offset < 0:
@@ -199,18 +237,30 @@ class TelegramEmulator(LocalServer):
         self._poll = poll = object()
         self.changes.notify()  # an older poll sees that it is over
         deadline = time.perf_counter() + min(int(params.get("timeout", 0)), 50)
-        while not (self._again or world.pending) and (left := deadline - time.perf_counter()) > 0:
-            await self.changes.wait(left)
-            if self.stopping or request.transport is None:  # nobody will read an answer: keep the updates
+        if self._outsiders:
+            raise ApiError(409, f"Conflict: {_OTHER_POLL}")
+        self.polls += 1
+        try:
+            if not await self._something_to_deliver(poll, deadline, request):
                 return []
-            if self._poll is not poll:
-                raise ApiError(
-                    409,
-                    "Conflict: terminated by other getUpdates request; make sure that only one bot instance is running",
-                )
+        finally:
+            self.polls -= 1
         batch = [*self._again, *world.pending][: min(max(int(params.get("limit", 100)), 1), 100)]
         del self._again[: len(batch)]
         return batch
+
+    async def _something_to_deliver(self, poll: object, deadline: float, request: web.Request) -> bool:
+        while not (self._again or self.world.pending):
+            if (left := deadline - time.perf_counter()) <= 0:
+                return False
+            await self.changes.wait(left)
+            if self.stopping or request.transport is None:  # nobody will read an answer: keep the updates
+                return False
+            if self._poll is None:
+                raise ApiError(409, "Conflict: terminated by setWebhook request")
+            if self._outsiders or self._poll is not poll:
+                raise ApiError(409, f"Conflict: {_OTHER_POLL}")
+        return True
 
     def _set_webhook(self, params: Json) -> bool:
         names = ("url", "secret_token", "max_connections", "allowed_updates")
@@ -247,9 +297,6 @@ class TelegramEmulator(LocalServer):
         if why:
             self.webhook |= {"last_error_date": int(time.time()), "last_error_message": why}
         return not why
-
-    def _take_fault(self, method: str) -> _Fault | None:
-        return self._faults[method].popleft() if self._faults[method] else None
 
     def _check_rate(self, chat_id: int, count: int) -> None:
         now, sent = monotonic(), self._sent[chat_id]

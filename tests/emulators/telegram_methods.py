@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from tests.emulators.server import Json
+from tests.emulators.telegram_rules import ApiError, bad, check_access, check_commands, check_reactions, check_sending
+from tests.emulators.telegram_shapes import photo_copies, wire
 from tests.emulators.telegram_text import cleaned, parsed, units
-from tests.emulators.telegram_world import Chat, World, photo_copies, wire
+from tests.emulators.telegram_world import Chat, World
 
 # Bytes that a bot may download; a Bot API server of one's own has no such limit.
 FILE_LIMIT = 20 * 1024 * 1024
@@ -18,16 +19,6 @@ _NOT_MODIFIED = (
     "message is not modified: specified new message content and reply markup are exactly the same "
     "as a current content and reply markup of the message"
 )
-
-
-class ApiError(Exception):
-    """An answer with ok false; `code` is also the HTTP status."""
-
-    def __init__(self, code: int, description: str, retry_after: int = 0) -> None:
-        super().__init__(description)
-        self.code = code
-        self.description = description
-        self.retry_after = retry_after
 
 
 class Upload(NamedTuple):
@@ -46,11 +37,6 @@ class Action(NamedTuple):
     action: str
 
 
-def bad(description: str) -> ApiError:
-    """The commonest error."""
-    return ApiError(400, f"Bad Request: {description}")
-
-
 class BotApi:
     """What the bot can do; `call` runs a method by its name and raises ApiError as Telegram answers errors."""
 
@@ -63,7 +49,6 @@ class BotApi:
         self.drafts: list[Json] = []
         self.reactions: dict[tuple[int, int], list[Json]] = {}  # by chat and message
         self.commands: dict[tuple[str, str], list[Json]] = {}  # by scope and language
-        self._albums = itertools.count(1)
         methods: list[Callable[[Json], Any]] = [
             self.get_me,
             self.send_message,
@@ -112,7 +97,7 @@ class BotApi:
             upload = params.get(str(item.get("media")).removeprefix("attach://"), item.get("media"))
             content = self._document(upload) if item["type"] == "document" else self._photo(upload)
             contents.append({item["type"]: content, **self._caption(item)})
-        album = {"media_group_id": str(next(self._albums))}
+        album = {"media_group_id": str(next(self.world.albums))}
         return [self._send(params, content | album) for content in contents]
 
     def edit_message_text(self, params: Json) -> Json:
@@ -144,7 +129,7 @@ class BotApi:
     def get_file(self, params: Json) -> Json:
         file_id = params.get("file_id", "")
         stored = self.world.files.get(file_id)
-        if not stored:
+        if not stored or file_id in self.world.lost_files:
             raise bad("wrong file_id or the file is temporarily unavailable")
         if max(stored.size, len(stored.content)) > self.file_limit:
             raise bad("file is too big")
@@ -155,11 +140,15 @@ class BotApi:
         asked = self.world.queries.get(params.get("callback_query_id", ""))
         if asked is None or time.monotonic() - asked > self.query_seconds:
             raise bad("query is too old and response timeout expired or query ID is invalid")
+        if len(params.get("text", "")) > 200:
+            raise bad("MESSAGE_TOO_LONG")
         self.answers[params["callback_query_id"]] = params
         return True
 
     def set_my_commands(self, params: Json) -> bool:
-        self.commands[_scope(params)] = params.get("commands") or []
+        commands: list[Json] = params.get("commands") or []
+        check_commands(commands)
+        self.commands[_scope(params)] = commands
         return True
 
     def get_my_commands(self, params: Json) -> list[Json]:
@@ -171,16 +160,17 @@ class BotApi:
 
     def set_message_reaction(self, params: Json) -> bool:
         chat, message = self._find(params, "react")
-        self.reactions[chat.id, message["message_id"]] = params.get("reaction") or []
+        reactions: list[Json] = params.get("reaction") or []
+        check_reactions(chat, reactions)
+        self.reactions[chat.id, message["message_id"]] = reactions
+        self.world.changes.notify()
         return True
 
     def _chat(self, params: Json) -> Chat:
         chat = self.world.chats.get(number(params.get("chat_id")))
         if not chat:
             raise bad("chat not found")
-        if chat.blocked:
-            why = "bot was blocked by the user" if chat.kind == "private" else "bot was kicked from the supergroup chat"
-            raise ApiError(403, f"Forbidden: {why}")
+        check_access(chat)
         return chat
 
     def _find(self, params: Json, purpose: str) -> tuple[Chat, Json]:
@@ -192,16 +182,18 @@ class BotApi:
 
     def _own(self, params: Json, purpose: str) -> Json:
         message = self._find(params, purpose)[1]
-        if message["from"]["id"] != self.world.bot["id"]:
+        if message.get("from") != self.world.bot:
             raise bad(f"message can't be {purpose}ed")
         return message
 
     def _send(self, params: Json, content: Json) -> Json:
         chat = self._chat(params)
+        replied = self._replied(chat, params)
+        topic = check_sending(chat, content, number(params.get("message_thread_id")), replied)
         content |= _markup(params)
-        if thread := number(params.get("message_thread_id")):
-            content |= {"message_thread_id": thread, "is_topic_message": True}
-        return wire(self.world.post(chat, self.world.bot, self._replied(chat, params), content))
+        if topic:
+            content |= {"topic": topic, "message_thread_id": topic, "is_topic_message": True}
+        return wire(self.world.post(chat, self.world.bot, replied, content))
 
     def _replied(self, chat: Chat, params: Json) -> Json | None:
         reply: Json = params.get("reply_parameters") or {}

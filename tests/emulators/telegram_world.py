@@ -6,59 +6,34 @@ message appeared) and `edits` (what each later edit made of it: at, text, entiti
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-import io
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from typing import NamedTuple
-
-from PIL import Image, ImageOps
+from typing import Any, Literal
 
 from tests.emulators.server import Changes, Json
-from tests.emulators.telegram_text import entity_text, found_entities
+from tests.emulators.telegram_groups import GroupMember
+from tests.emulators.telegram_media import MediaSender
+from tests.emulators.telegram_shapes import TELEGRAM, StoredFile, origin, wire, words
+from tests.emulators.telegram_text import entity_text
 
-# The longest sides of the copies that Telegram makes of a photo, in pixels.
-_SIDES = (90, 320, 800, 1280)
-
-_OURS = ("at", "edits")
-
-
-class StoredFile(NamedTuple):
-    """A file on Telegram's servers; size is what Telegram says it is, in bytes."""
-
-    content: bytes
-    path: str
-    size: int
+# The topic of a forum that is always there: its messages carry no thread id.
+GENERAL = 1
 
 
-def wire(message: Json) -> Json:
-    """The message as the Bot API gives it out."""
-    return {key: value for key, value in message.items() if key not in _OURS}
-
-
-def photo_copies(content: bytes) -> list[tuple[int, int, bytes]]:
-    """Width, height and JPEG of each size that Telegram offers, smallest first; what is no picture comes as it is."""
-    try:
-        with Image.open(io.BytesIO(content)) as opened:
-            picture = ImageOps.exif_transpose(opened).convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning):
-        return [(1280, 960, content)]
-    longest = max(picture.size)
-    copies: list[tuple[int, int, bytes]] = []
-    for side in sorted({min(side, longest) for side in _SIDES}):
-        copy = ImageOps.contain(picture, (side, side)) if side < longest else picture
-        stream = io.BytesIO()
-        copy.save(stream, "JPEG", quality=87)
-        copies.append((copy.width, copy.height, stream.getvalue()))
-    return copies
+class User(MediaSender, GroupMember):
+    """A person with the app in hand; see Person for the keyword arguments that every message takes."""
 
 
 @dataclass(eq=False)
 class Chat:
-    """A private chat, whose id is its user's, or a group; `messages` holds both sides in order."""
+    """A private chat, whose id is its user's, or a group or channel; `messages` holds both sides in order.
+
+    status is what the bot is in it (member, administrator, restricted, left, kicked), forbidden what it may not send
+    (keys of SENDABLE). reactions are the allowed ones, None for all. topics maps ids to names, in forums only.
+    """
 
     world: World
     id: int
@@ -67,23 +42,43 @@ class Chat:
     messages: list[Json] = field(default_factory=list[Json])
     deleted: list[Json] = field(default_factory=list[Json])
     blocked: bool = False
+    forum: bool = False
+    status: str = "member"
+    forbidden: frozenset[str] = frozenset()
+    reactions: Collection[str] | None = None
+    topics: dict[int, str] = field(default_factory=dict[int, str])
+    closed_topics: set[int] = field(default_factory=set[int])
+    migrated_to: int = 0
+    other_bot_spoke_last: bool = False  # then a command without a bot's name is not for ours
 
     def __post_init__(self) -> None:
-        # Private chats share one count of messages, each supergroup has its own: the same id occurs in several chats.
-        self.numbers = self.world.numbers if self.kind == "private" else itertools.count(1)
+        # Private chats and groups share one count of messages, each supergroup has its own: ids occur in several chats.
+        self.numbers = self.world.numbers if self.kind in {"private", "group"} else itertools.count(1)
+        if self.forum:
+            self.next_id()  # the service message that opened the supergroup; GENERAL is its thread
+
+    def next_id(self) -> int:
+        """The id of the next message."""
+        return next(self.numbers)
 
     def describe(self) -> Json:
         """The Chat object of the Bot API."""
         name = "first_name" if self.kind == "private" else "title"
-        return {"id": self.id, "type": self.kind, name: self.title}
+        about: Json = {"id": self.id, "type": self.kind, name: self.title}
+        return about | ({"is_forum": True} if self.forum else {})
 
     def bot_messages(self) -> list[Json]:
         """What the bot sent and did not delete."""
-        return [message for message in self.messages if message["from"]["id"] == self.world.bot["id"]]
+        return [message for message in self.messages if message.get("from") == self.world.bot]
 
     def texts(self) -> list[str]:
         """What a reader sees of the bot's messages: texts and captions as they are now."""
-        return [message.get("text") or message.get("caption") or "" for message in self.bot_messages()]
+        return [words(message) for message in self.bot_messages()]
+
+    def documents(self) -> list[tuple[str, bytes]]:
+        """Name and content of every file that the bot sent and did not delete."""
+        sent = [message["document"] for message in self.bot_messages() if "document" in message]
+        return [(document["file_name"], self.world.content(document)) for document in sent]
 
     def find(self, message_id: int) -> Json | None:
         """The message of this id, unless it was deleted."""
@@ -98,114 +93,29 @@ class Chat:
         return self.texts()
 
 
-@dataclass(eq=False)
-class User:
-    """A person with the app in hand; extra keyword arguments are put into the message as they are."""
-
-    world: World
-    id: int
-    first_name: str
-    username: str
-    language_code: str
-
-    @property
-    def private(self) -> Chat:
-        """The chat with the bot."""
-        return self.world.chats[self.id]
-
-    def describe(self) -> Json:
-        """The User object of the Bot API."""
-        names = {"first_name": self.first_name, "username": self.username}
-        return {"id": self.id, "is_bot": False, **names, "language_code": self.language_code}
-
-    async def send_text(self, chat: Chat, text: str, reply_to: Json | None = None, **extra: object) -> Json:
-        """Send a text; its commands and mentions become entities."""
-        return self._send(chat, reply_to, text=text, **_entities("entities", text), **extra)
-
-    async def send_photo(
-        self,
-        chat: Chat,
-        content: bytes,
-        caption: str = "",
-        reply_to: Json | None = None,
-        media_group_id: str = "",
-        **extra: object,
-    ) -> Json:
-        """Send a photo, which Telegram shrinks and encodes anew; the photos of an album share a media_group_id."""
-        photo = self.world.store_photo(await asyncio.to_thread(photo_copies, content))
-        album = {"media_group_id": media_group_id} if media_group_id else {}
-        return self._send(chat, reply_to, photo=photo, **_caption(caption), **album, **extra)
-
-    async def send_document(
-        self,
-        chat: Chat,
-        content: bytes,
-        file_name: str,
-        mime_type: str,
-        caption: str = "",
-        declared_size: int | None = None,
-        reply_to: Json | None = None,
-        **extra: object,
-    ) -> Json:
-        """Send a file as it is; `declared_size` in bytes is what the bot is told of a file too large to make here."""
-        document = self.world.store_document(content, file_name, mime_type, declared_size)
-        return self._send(chat, reply_to, document=document, **_caption(caption), **extra)
-
-    async def edit_text(self, message: Json, text: str) -> Json:
-        """Write another text, or caption, over one's own message."""
-        name, marks = ("text", "entities") if "text" in message else ("caption", "caption_entities")
-        for key in (name, marks):
-            message.pop(key, None)
-        message.update({name: text, **_entities(marks, text), "edit_date": int(time.time())})
-        message["edits"].append({"at": time.perf_counter(), "text": text})
-        self.world.deliver("edited_message", message)
-        return message
-
-    async def press_button(self, message: Json, data: str) -> Json:
-        """Press the button that carries `data`; returns the callback query; raises LookupError if there is none."""
-        rows = message.get("reply_markup", {}).get("inline_keyboard", [])
-        if data not in [button.get("callback_data") for row in rows for button in row]:
-            raise LookupError(f"no button {data!r} under {message.get('text')!r}")
-        query: Json = {"id": str(10**15 + len(self.world.queries)), "from": self.describe(), "message": wire(message)}
-        query |= {"chat_instance": str(message["chat"]["id"]), "data": data}
-        self.world.queries[query["id"]] = time.monotonic()
-        self.world.push("callback_query", query)
-        return query
-
-    async def delete(self, message: Json) -> None:
-        """Delete a message, one's own or the bot's; Telegram does not tell the bot."""
-        self.world.remove(self.world.chats[message["chat"]["id"]], message)
-
-    def _send(self, chat: Chat, reply_to: Json | None, **fields: object) -> Json:
-        message = self.world.post(chat, self.describe(), reply_to, fields)
-        self.world.deliver("message", message)
-        return message
-
-
-def _entities(name: str, text: str) -> Json:
-    found = found_entities(text)
-    return {name: found} if found else {}
-
-
-def _caption(caption: str) -> Json:
-    return {"caption": caption, **_entities("caption_entities", caption)} if caption else {}
-
-
 class World:
-    """What Telegram remembers; `updates` is all that ever happened, `pending` what the bot has not confirmed."""
+    """What Telegram remembers; `updates` is all that ever happened, `pending` what the bot has not confirmed.
+
+    With `privacy` the bot sees of a group only commands, replies to it or to what was meant for it, and mentions.
+    Of mentions Telegram says two things: BotFather that they arrive, the documentation (bots/features, privacy mode)
+    that they do not, and many bots' authors saw none. `mentions_arrive` = False plays the latter.
+    """
 
     def __init__(self, changes: Changes, *, privacy: bool) -> None:
         self.changes = changes
-        self.privacy = privacy  # in groups the bot sees only commands, mentions of it and replies to it
+        self.privacy = privacy
+        self.mentions_arrive = True
         self.bot: Json = {"id": 4242, "is_bot": True, "first_name": "askpix", "username": "askpix_bot"}
         self.users: dict[int, User] = {}
         self.chats: dict[int, Chat] = {}
         self.files: dict[str, StoredFile] = {}
+        self.lost_files: set[str] = set()  # ids of files that getFile no longer finds
         self.queries: dict[str, float] = {}  # callback queries: when each was made, by time.monotonic()
         self.updates: list[Json] = []
         self.pending: list[Json] = []
         self.allowed_updates: list[str] = []  # empty: all
         self.numbers = itertools.count(1)
+        self.albums = itertools.count(1)
 
     def user(self, user_id: int, *, first_name: str = "Ann", language_code: str = "en", username: str = "") -> User:
         """A person and the private chat with the bot, made at the first call."""
@@ -215,18 +125,61 @@ class World:
             self.chats[user_id] = Chat(self, user_id, "private", first_name)
         return self.users[user_id]
 
-    def group(self, chat_id: int, title: str = "Group") -> Chat:
-        """A supergroup that the bot is a member of, made at the first call; its id is negative."""
-        return self.chats.setdefault(chat_id, Chat(self, chat_id, "supergroup", title))
+    def group(
+        self,
+        chat_id: int,
+        title: str = "Group",
+        *,
+        kind: Literal["supergroup", "group"] = "supergroup",
+        forum: bool = False,
+        bot_inside: bool = True,
+    ) -> Chat:
+        """A supergroup or group, made at the first call; its id is negative; a forum is a supergroup with topics."""
+        status = "member" if bot_inside else "left"
+        return self.chats.setdefault(chat_id, Chat(self, chat_id, kind, title, forum=forum, status=status))
+
+    def channel(self, chat_id: int, title: str = "Channel") -> Chat:
+        """A channel, made at the first call."""
+        return self.chats.setdefault(chat_id, Chat(self, chat_id, "channel", title))
+
+    def channel_post(self, channel: Chat, text: str) -> Json:
+        """A post of a channel, which is from nobody: an update of its own kind."""
+        message = self.post(channel, {}, None, {"sender_chat": channel.describe(), "text": text})
+        self.push("channel_post", wire(message))
+        return message
+
+    def auto_forward(self, post: Json, group: Chat) -> Json:
+        """What a channel's post becomes in the group that is linked to the channel."""
+        fields: Json = {"sender_chat": post["chat"], "is_automatic_forward": True, "forward_origin": origin(post)}
+        message = self.post(group, TELEGRAM, None, {**fields, "text": post["text"]})
+        self.deliver("message", message)
+        return message
+
+    def other_bot_says(self, chat: Chat, text: str) -> Json:
+        """Another bot speaks in a group: ours never sees it, and commands without a name are not ours from now on."""
+        chat.other_bot_spoke_last = True
+        return self.post(chat, {"id": 4343, "is_bot": True, "first_name": "Other"}, None, {"text": text})
 
     def post(self, chat: Chat, sender: Json, reply_to: Json | None, fields: Json) -> Json:
-        """Put a message into a chat, whoever sent it."""
-        message: Json = {"message_id": next(chat.numbers), "date": int(time.time()), "chat": chat.describe()}
-        message |= {"from": sender, **fields, "at": time.perf_counter(), "edits": []}
+        """Put a message into a chat, whoever sent it; `topic` among the fields is the forum topic."""
+        fields = dict(fields)
+        message: Json = {"message_id": fields.pop("message_id", 0) or chat.next_id()}
+        message |= {"date": int(time.time()), "chat": chat.describe()} | ({"from": sender} if sender else {})
+        threaded, reply_to = _threaded(chat, fields.pop("topic", 0), reply_to)
+        message |= {**threaded, **fields, "at": time.perf_counter(), "edits": []}
         if reply_to:  # one level only: what that message replied to is not shown
             message["reply_to_message"] = {k: v for k, v in wire(reply_to).items() if k != "reply_to_message"}
+        if sender == self.bot:
+            chat.other_bot_spoke_last = False
         chat.messages.append(message)
         self.changes.notify()
+        return message
+
+    def announce(self, chat: Chat, actor: Json, **fields: Any) -> Json:
+        """Put a service message into a chat; privacy mode never hides one."""
+        message = self.post(chat, actor, None, fields)
+        if chat.status not in {"left", "kicked"}:
+            self.push("message", wire(message))
         return message
 
     def remove(self, chat: Chat, message: Json) -> None:
@@ -236,8 +189,8 @@ class World:
         self.changes.notify()
 
     def deliver(self, kind: str, message: Json) -> None:
-        """Tell the bot of a message, unless the group's privacy mode hides it."""
-        if message["chat"]["type"] == "private" or not self.privacy or self._concerns_bot(message):
+        """Tell the bot of a message, unless the group's privacy mode hides it or the bot is not in the group."""
+        if self._reaches_bot(self.chats[message["chat"]["id"]], message):
             self.push(kind, wire(message))
 
     def push(self, kind: str, payload: Json) -> None:
@@ -251,29 +204,62 @@ class World:
     def store_photo(self, copies: list[tuple[int, int, bytes]]) -> list[Json]:
         """Keep the copies of a photo; returns its list of PhotoSize, smallest first."""
         return [
-            {**self._store(copy, f"photos/file_{len(self.files)}.jpg"), "width": width, "height": height}
+            {**self.store(copy, f"photos/file_{len(self.files)}.jpg"), "width": width, "height": height}
             for width, height, copy in copies
         ]
 
     def store_document(self, content: bytes, file_name: str, mime_type: str, declared_size: int | None) -> Json:
         """Keep a file; returns its Document."""
         suffix = file_name.rpartition(".")[2]
-        stored = self._store(content, f"documents/file_{len(self.files)}.{suffix}", declared_size)
+        stored = self.store(content, f"documents/file_{len(self.files)}.{suffix}", declared_size)
         return {**stored, "file_name": file_name, "mime_type": mime_type}
 
-    def _store(self, content: bytes, path: str, declared_size: int | None = None) -> Json:
+    def store(self, content: bytes, path: str, declared_size: int | None = None) -> Json:
+        """Keep a file under a path of its own; returns what all file objects have in common."""
         unique = hashlib.sha256(content).hexdigest()[:15]
         file_id = f"AgACAgIAAx{len(self.files):06d}{unique}"
         size = len(content) if declared_size is None else declared_size
         self.files[file_id] = StoredFile(content, path, size)
         return {"file_id": file_id, "file_unique_id": unique, "file_size": size}
 
-    def _concerns_bot(self, message: Json) -> bool:
-        text = message.get("text") or message.get("caption") or ""
-        name: str = self.bot["username"]
+    def content(self, file: Json) -> bytes:
+        """What is in a file; `file` is any object with a file_id: PhotoSize, Document, Sticker …"""
+        return self.files[file["file_id"]].content
+
+    def _reaches_bot(self, chat: Chat, message: Json) -> bool:
+        if chat.kind == "private":
+            return True
+        if chat.status in {"left", "kicked"}:
+            return False
+        if not self.privacy or chat.status == "administrator":
+            return True
+        replied: Json = message.get("reply_to_message", {})
+        return replied.get("from") == self.bot or any(self._addressed(chat, said) for said in (replied, message))
+
+    def _addressed(self, chat: Chat, message: Json) -> bool:
+        name = f"@{self.bot['username']}".lower()
         entities: list[Json] = message.get("entities") or message.get("caption_entities") or []
         for entity in entities:
-            words = entity_text(text, entity)
-            if words == f"@{name}" or (entity["type"] == "bot_command" and words.partition("@")[2] in {"", name}):
+            said = entity_text(words(message), entity).lower()
+            if entity["type"] == "bot_command":
+                if said.endswith(name) or ("@" not in said and not chat.other_bot_spoke_last):
+                    return True
+            elif self.mentions_arrive and (said == name or entity.get("user", {}).get("id") == self.bot["id"]):
                 return True
-        return message.get("reply_to_message", {}).get("from", {}).get("id") == self.bot["id"]
+        return False
+
+
+def _threaded(chat: Chat, topic: int, reply_to: Json | None) -> tuple[Json, Json | None]:
+    """The thread fields of a new message, and the message that it shows as replied to.
+
+    Who replies in a forum writes in that message's topic; who does not, replies to the topic's first message. Replies
+    in other supergroups are threads too, named by their first message, but no topics.
+    """
+    if chat.forum:
+        topic = topic or (reply_to or {}).get("message_thread_id", 0)
+        if topic in {0, GENERAL}:
+            return {}, reply_to
+        return {"message_thread_id": topic, "is_topic_message": True}, reply_to or chat.find(topic)
+    if chat.kind == "supergroup" and reply_to:
+        return {"message_thread_id": reply_to.get("message_thread_id") or reply_to["message_id"]}, reply_to
+    return {}, reply_to

@@ -12,7 +12,7 @@ from telegram import Bot, InlineKeyboardButton, InlineKeyboardMarkup, InputMedia
 from telegram.error import BadRequest
 
 from tests.emulators.telegram import TelegramEmulator
-from tests.emulators.telegram_world import photo_copies
+from tests.emulators.telegram_shapes import photo_copies
 
 STOP = InlineKeyboardMarkup([[InlineKeyboardButton("Stop", callback_data="stop:1")]])
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tests.emulators.server import Json
 from tests.emulators.telegram_person import Person
-from tests.emulators.telegram_shapes import chat_member, member_updated
+from tests.emulators.telegram_shapes import GROUP_ANONYMOUS_BOT, chat_member, member_updated
 
 if TYPE_CHECKING:
     from tests.emulators.telegram_world import Chat
@@ -81,13 +81,18 @@ class GroupMember(Person):
             self.world.remove(chat, message)
 
     async def migrate(self, chat: Chat) -> Chat:
-        """Turn a group into a supergroup, whose messages are counted anew; returns the supergroup."""
+        """Turn a group into a supergroup, whose messages are counted anew; returns the supergroup.
+
+        The bot is told in each of the two, and that it joined the supergroup; never that it left the group.
+        """
         if chat.kind != "group":
             raise ValueError("only a group can become a supergroup")
-        grown = self.world.group(-(10**12) + chat.id, chat.title)
+        grown = self.world.group(-(10**12) + chat.id, chat.title, bot_inside=False)
         self.world.announce(chat, self.describe(), migrate_to_chat_id=grown.id)
         chat.migrated_to = grown.id
-        self.world.announce(grown, self.describe(), migrate_from_chat_id=chat.id)
+        self._set_status(grown, "member")
+        about = grown.describe()
+        self.world.announce(grown, GROUP_ANONYMOUS_BOT, sender_chat=about, migrate_from_chat_id=chat.id)
         return grown
 
     def _set_status(self, chat: Chat, status: str, forbidden: frozenset[str] = frozenset()) -> None:

@@ -236,8 +236,10 @@ class BotApi:
         return self.world.store_photo(copies)
 
     def _document(self, given: object) -> Json:
-        name, mime = (given.file_name, given.mime_type) if isinstance(given, Upload) else ("file", "")
-        return self.world.store_document(self._content(given), name, mime, None)
+        content = self._content(given)
+        if isinstance(given, Upload):
+            return self.world.store_document(content, given.file_name, given.mime_type, None)
+        return self.world.store_document(content, self.world.files[str(given)].file_name or "file", "", None)
 
     def _content(self, given: object) -> bytes:
         if isinstance(given, Upload):

@@ -43,11 +43,12 @@ def check_access(chat: Chat) -> None:
     if chat.migrated_to:
         words = "Bad Request: group chat was upgraded to a supergroup chat"
         raise ApiError(400, words, migrate_to_chat_id=chat.migrated_to)
-    if chat.blocked and chat.kind == "private":
-        raise ApiError(403, "Forbidden: bot was blocked by the user")
-    if chat.blocked or chat.status == "kicked":
+    if chat.kind == "private":
+        if chat.blocked:
+            raise ApiError(403, "Forbidden: bot was blocked by the user")
+    elif chat.blocked or chat.status == "kicked":
         raise ApiError(403, f"Forbidden: bot was kicked from the {chat.kind} chat")
-    if chat.status == "left":
+    elif chat.status == "left":
         raise ApiError(403, f"Forbidden: bot is not a member of the {chat.kind} chat")
 
 
@@ -57,7 +58,7 @@ def check_sending(chat: Chat, content: Json, topic: int, replied: Json | None) -
     In a chat that is no forum any topic is taken as it is.
     """
     if chat.forum:
-        if topic == GENERAL or (topic and topic not in chat.topics):
+        if topic and topic not in chat.topics:  # GENERAL has no id either
             raise bad("message thread not found")
         topic = topic or (replied or {}).get("message_thread_id", 0)
         if (topic or GENERAL) in chat.closed_topics and chat.status != "administrator":

@@ -84,6 +84,7 @@ class StoredFile(NamedTuple):
     content: bytes
     path: str
     size: int
+    file_name: str = ""
 
 
 def wire(message: Json) -> Json:

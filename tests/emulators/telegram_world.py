@@ -65,6 +65,8 @@ class Chat:
         """The Chat object of the Bot API."""
         name = "first_name" if self.kind == "private" else "title"
         about: Json = {"id": self.id, "type": self.kind, name: self.title}
+        if self.kind == "group":
+            about |= {"all_members_are_administrators": False}
         return about | ({"is_forum": True} if self.forum else {})
 
     def bot_messages(self) -> list[Json]:
@@ -211,15 +213,15 @@ class World:
     def store_document(self, content: bytes, file_name: str, mime_type: str, declared_size: int | None) -> Json:
         """Keep a file; returns its Document."""
         suffix = file_name.rpartition(".")[2]
-        stored = self.store(content, f"documents/file_{len(self.files)}.{suffix}", declared_size)
+        stored = self.store(content, f"documents/file_{len(self.files)}.{suffix}", declared_size, file_name)
         return {**stored, "file_name": file_name, "mime_type": mime_type}
 
-    def store(self, content: bytes, path: str, declared_size: int | None = None) -> Json:
+    def store(self, content: bytes, path: str, declared_size: int | None = None, file_name: str = "") -> Json:
         """Keep a file under a path of its own; returns what all file objects have in common."""
         unique = hashlib.sha256(content).hexdigest()[:15]
         file_id = f"AgACAgIAAx{len(self.files):06d}{unique}"
         size = len(content) if declared_size is None else declared_size
-        self.files[file_id] = StoredFile(content, path, size)
+        self.files[file_id] = StoredFile(content, path, size, file_name)
         return {"file_id": file_id, "file_unique_id": unique, "file_size": size}
 
     def content(self, file: Json) -> bytes:

@@ -119,6 +119,9 @@ async def test_a_group_becomes_a_supergroup(telegram: TelegramEmulator, bot: Bot
     assert (gone.chat.id, gone.chat.type, gone.migrate_to_chat_id) == (-77, "group", grown.id)
     assert (come.chat.id, come.chat.type, come.migrate_from_chat_id) == (grown.id, "supergroup", -77)
     assert come.message_id == 1  # a supergroup counts its own
+    assert come.from_user and come.from_user.username == "GroupAnonymousBot"
+    (joined,) = await changes(bot)
+    assert (joined.chat.id, statuses([joined])) == (grown.id, [("left", "member")])
     assert (group.texts(), grown.texts(), grown.title) == (["before"], ["after"], "Friends")
     with pytest.raises(ValueError, match="only a group"):
         await ann.migrate(grown)

@@ -1,20 +1,229 @@
-"""An answer of any length as pages of a platform's size, formatting whole on every page."""
+"""An answer of any length as pages of a platform's size, formatting whole on every page.
+
+Markdown is cut into blocks (a fence, a table, or what lies between blank lines). Each is converted by itself and
+remembered: a growing text costs its last block. What is shown of a block does not depend on later ones, and where a
+page ends depends on that page's text alone, so a full page stays as it is while the answer grows behind it.
+"""
 
 from __future__ import annotations
 
-from telegramify_markdown import RenderConfig, convert, split_entities
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from functools import lru_cache
+from itertools import pairwise, zip_longest
+from string import punctuation
+from typing import cast
+from unicodedata import category, east_asian_width
+
+from telegramify_markdown import MessageEntity, RenderConfig, convert, utf16_len
+from telegramify_markdown.latex_escape.helper import LatexToUnicodeHelper
 
 from bots.surface import Page
 
 TELEGRAM_LIMIT = 4096  # UTF-16 code units
+TABLE_CELLS = 60  # wider lines of a table break on a phone
+TABLE_ROWS = 16  # rows laid out together: less than a third of a page, so that a page can end before them
+GROWING = " …"  # ends a text that is still being written
 
-# Stands for "<" during the conversion, which takes `a<b and b>c` or `List<str>` for HTML and drops it. Unicode promises
-# that no text holds this character; it is one UTF-16 unit long, as "<" is, so every entity stays where it was.
-_LESS = "\ufdd0"
+Shown = tuple[str, list[MessageEntity]]
+
+# Marks that mean nothing here get a stand-in during the conversion: one of the 32 characters which, Unicode promises,
+# no text holds. They are one UTF-16 unit long, as the marks are, so every entity stays where it was.
+_HIDE = dict(zip(map(ord, punctuation), map(chr, range(0xFDD0, 0xFDF0)), strict=True))
+_SHOW = {ord(stand_in): chr(mark) for mark, stand_in in _HIDE.items()}
+
+_CONFIG = RenderConfig.isolated()
+_CONFIG.cite_expandable = False  # a quotation must not fold up while it grows
+_PLAIN = {f"heading_level_{level}": "" for level in range(1, 5)}  # no sign that the model did not write
+vars(_CONFIG.markdown_symbol).update(_PLAIN, unordered_list_item="•", task_uncompleted="⬜")
+_LATEX = LatexToUnicodeHelper()
+
+_FENCE = r"(?:`{3,}(?=[^`\n]*$)|~{3,})"
+_TABLE = r"(?=[^\n]*\|)[^\n]+\n {0,3}(?=[^\n]*-)(?=[^\n]*\|)[|: \t-]+$"
+_BLOCK = re.compile(
+    rf"^ {{0,3}}(?P<fence>{_FENCE})[^\n]*(?:\n(?:.*?\n)?? {{0,3}}(?P=fence)[`~]*[ \t]*$|.*)"
+    rf"|^(?P<table>{_TABLE}(?:\n(?=[^\n]*\|)[^\n]+)*)"
+    rf"|^[^\n]*\S.*?(?=\n[ \t]*\n\S|\n{_FENCE}|\n(?! ){_TABLE}|\Z)",
+    re.MULTILINE | re.DOTALL,
+)
+_MATH = (
+    r"\$\$(.{1,1000}?)\$\$|\\\[(.{1,1000}?)\\\]|\\\((.{1,1000}?)\\\)"
+    # Dollars around a formula, not prices or $names: no letter or digit at their outer sides, nor words between them.
+    r"|(?<![A-Za-z0-9$\\])\$(?=\S)([^$`\n]{0,200}?[\\^_{}][^$`\n]{0,200}?|(?:(?!\s[A-Za-z]{2}|[A-Za-z]{2}\s|[\u3000-\u9fff，])"
+    r"[^$`\n]){1,200}?)(?<=\S)\$(?![A-Za-z0-9$])"
+)
+_NESTED = r"^[ \t]*(?:(?:[-*+>]|\d+[.)])[ \t]+){9,}"  # a model that loops; the converter takes minutes over thousands
+# What the converter takes for HTML, a formula, a spoiler or the definition of a link, and drops or hides.
+_LITERAL = re.compile(
+    rf"(?P<code>(?:\n +(?=```))?(?P<tick>`+)(?!`).+?(?<!`)(?P=tick)(?!`))|{_MATH}|{_NESTED}|<|\$|\|\||(?<=\]):",
+    re.DOTALL | re.MULTILINE,
+)
+
+# What a growing text may end with: the beginning of a line's mark or of a formula, and of a link.
+_HALF_MARK = re.compile(r"(?:\A|\n)(?! *```)(?:[ \t]*\d+[.)]?)?[-+*=#>|`~:_$ \t]*(?:\[[ x]?\]? ?)?\Z|\\[(\[]?\Z")
+_HALF_LINK = re.compile(r"!?\[([^\]\n]*)(?:\](?:\([^)\n]*)?)?\Z")
+
+# Where a page may end, the best first: paragraphs, lines that are not indented, lines, sentences, words, letters.
+_ENDS = [re.compile(end) for end in (r"\n\n(?=\S)", r"\n(?=\S)", r"\n", r"[.!?]\s|[。！？；]", r"\s|[，、]")]
+_LETTER = re.compile(r"(?s)(?<!\u200d)(?![\u200d\ufe0f\u20e3\u0300-\u036f\U0001f3fb-\U0001f3ff])")
 
 
 def telegram_pages(markdown: str) -> list[Page]:
     """Markdown as Telegram text and entities (MessageEntity of telegramify-markdown), at most 4096 units a page."""
-    text, entities = convert(markdown.replace("<", _LESS), config=RenderConfig.isolated())
-    pages = split_entities(text.replace(_LESS, "<"), entities, TELEGRAM_LIMIT)
-    return [Page(text, tuple(found)) for text, found in pages] or [Page("…")]
+    growing = markdown.endswith(GROWING)
+    text, entities = _joined(_blocks(markdown.removesuffix(GROWING) if growing else markdown, growing))
+    pages = list(_cut(text, entities)) or [Page("…")]
+    if growing and utf16_len(pages[-1].text) + 2 <= TELEGRAM_LIMIT and pages[-1].text != "…":
+        pages[-1] = Page(pages[-1].text + GROWING, pages[-1].format)
+    return pages
+
+
+def _blocks(markdown: str, growing: bool) -> Iterator[tuple[str, Shown]]:
+    """Every block with what parts it from the next."""
+    found = list(_BLOCK.finditer(markdown))
+    if growing and found:
+        last = found.pop()
+        markdown = markdown[: last.start()] + _mended(last)
+        found += _BLOCK.finditer(markdown, last.start())
+    for block, after in zip_longest(found, found[1:]):
+        near = after and not after["table"] and markdown.count("\n", block.end(), after.start()) < 2
+        near = near or re.fullmatch(r"#+ .*", block[0])  # no page ends between a heading and its text
+        yield "\n" if near and not block["table"] else "\n\n", _shown(block[0], block.lastgroup or "")
+
+
+def _mended(block: re.Match[str]) -> str:
+    """The last block of a growing text without its half-written marks, and with the open ones closed."""
+    text = block[0]
+    if block["fence"]:
+        return re.sub(r"\n[ `~]*\Z", "", text)
+    nested = re.findall(r"^( +)```", text, re.MULTILINE)
+    if len(nested) % 2:
+        return re.sub(r"\n[ `]*\Z", "", text) + f"\n{nested[-1]}```"
+    table = block["table"] and text.count("\n") > 1
+    text = text.partition("\n")[0] if block["table"] and not table else text
+    text = _HALF_MARK.sub("", text)
+    head, newline, line = text.rpartition("\n")
+    if line.startswith("|") and not table:
+        return f"{text}\n{'|-' * len(_split(line))}|"
+    line = _HALF_LINK.sub(r"\1", line)
+    for mark in ("`", "**", "~~"):
+        if line.count(mark) % 2 and "```" not in line:
+            line = line.rstrip(mark)
+            line += mark * (line.count(mark) % 2)
+    text = head + newline + line
+    text += "$$" * (text.count("$$") % 2)
+    return text + "".join(
+        rf"\{end}" for start, end in ("[]", "()") if text.rfind(f"\\{start}") > text.rfind(f"\\{end}")
+    )
+
+
+def _split(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip().strip("|").split("|")]
+
+
+@lru_cache(maxsize=512)
+def _shown(source: str, kind: str) -> Shown:
+    if kind == "table":
+        source = re.sub(r"<br ?/?>", " ", source).replace("||", "| |")
+    literal = source if kind == "fence" else _LITERAL.sub(_literal, source)
+    text, entities = convert(literal, latex_escape=False, config=_CONFIG)
+    text = text.translate(_SHOW).rstrip()
+    for entity in entities:
+        entity.url = entity.url and entity.url.translate(_SHOW)
+    if kind == "table" and re.fullmatch(r"-[-+]*", text.partition("\n")[2].partition("\n")[0]):
+        return _table(text.split("\n"), source.split("\n")[1])
+    return text, entities
+
+
+def _literal(match: re.Match[str]) -> str:
+    if match["code"]:
+        # Without an empty line before it, the converter glues code to the line before.
+        return "\n" * match[0].startswith("\n") + match[0].replace("<", _HIDE[ord("<")])
+    if math := next(filter(None, match.groups()[2:]), None):
+        math = re.sub(r"\\sqrt\s*\{([^{}]{2,})\}", r"√(\1)", math)
+        plain = cast("str", _LATEX.convert(math))  # pyright: ignore[reportUnknownMemberType] : has no types
+        return (plain.strip() or math).translate(_HIDE)
+    return match[0].translate(_HIDE)
+
+
+def _table(lines: list[str], rule: str) -> Shown:
+    """The converter's table, whose columns its second line tells, laid out by the width that is seen."""
+    edges = [-2, *(at.start() for at in re.finditer(r"\+", lines[1])), len(max(lines, key=len)) + 1]
+    head, _, *rows = [[line[a + 2 : b - 1].strip() for a, b in pairwise(edges)] for line in lines]
+    ways = _split(rule)
+    return _joined(("\n\n", _rows(head, rows[at : at + TABLE_ROWS], ways)) for at in range(0, len(rows), TABLE_ROWS))
+
+
+def _rows(head: list[str], rows: list[list[str]], ways: list[str]) -> Shown:
+    widths = [max(map(_width, column)) for column in zip(head, *rows, strict=True)]
+    if sum(widths) + 3 * len(widths) - 3 > TABLE_CELLS:
+        return _joined(("\n", _record(head, row)) for row in rows)
+    lines = [" | ".join(map(_padded, row, widths, ways)).rstrip() for row in (head, *rows)]
+    lines.insert(1, "-+-".join("-" * width for width in widths))
+    text = "\n".join(lines)
+    return text, [MessageEntity("pre", 0, utf16_len(text))]
+
+
+def _record(head: list[str], row: list[str]) -> Shown:
+    """A row of a table that is too wide: a line for each of its cells, the first one bold."""
+    lines = [f"{name}: {cell}" if name else cell for name, cell in zip(head, row, strict=True) if cell] or ["—"]
+    return "\n".join(lines), [MessageEntity("bold", 0, utf16_len(lines[0]))]
+
+
+def _padded(cell: str, width: int, way: str) -> str:
+    room = width - _width(cell)
+    left = room if way[-1:] == ":" != way[:1] else room // 2 if way[-1:] == ":" else 0
+    return " " * left + cell + " " * (room - left)
+
+
+def _width(text: str) -> int:
+    """Cells of a fixed-width font."""
+    return sum(0 if category(c) in {"Mn", "Me", "Cf"} else 2 if east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def _joined(parts: Iterable[tuple[str, Shown]]) -> Shown:
+    """One text of parts with what parts each from the next."""
+    texts: list[str] = []
+    found: list[MessageEntity] = []
+    at = 0
+    for gap, (text, entities) in parts:
+        if not text:
+            continue
+        found += [replace(entity, offset=entity.offset + at) for entity in entities]
+        texts += [text, gap]
+        at += utf16_len(text + gap)
+    return "".join(texts[:-1]), found
+
+
+def _cut(text: str, entities: list[MessageEntity]) -> Iterator[Page]:
+    """A page ends in its last third, so none is nearly empty. Telegram trims white space, but not before code."""
+    at = start = 0  # in units, in characters
+    while start < len(text):
+        code = any(entity.type == "pre" and 0 <= at - entity.offset < entity.length for entity in entities)
+        if blank := re.match(r"\s*\n" if code else r"\s+", text[start:]):
+            at, start = at + utf16_len(blank[0]), start + blank.end()
+        room = (
+            text[start : start + TELEGRAM_LIMIT].encode("utf-16-le")[: 2 * TELEGRAM_LIMIT].decode("utf-16-le", "ignore")
+        )
+        if start + len(room) < len(text):
+            room = room[: _end(room)]
+        shown = room.rstrip()
+        if shown:
+            yield Page(shown, tuple(_within(entities, at, at + utf16_len(shown))))
+        at, start = at + utf16_len(room), start + len(room)
+
+
+def _within(entities: list[MessageEntity], start: int, end: int) -> Iterator[MessageEntity]:
+    for entity in entities:
+        first, last = max(entity.offset, start), min(entity.offset + entity.length, end)
+        if first < last:
+            yield replace(entity, offset=first - start, length=last - first)
+
+
+def _end(room: str) -> int:
+    """Where a page of at most these characters ends."""
+    for pattern in _ENDS:
+        if found := [match.end() for match in pattern.finditer(room, len(room) * 2 // 3)]:
+            return found[-1]
+    return max((match.end() for match in _LETTER.finditer(room, len(room) * 2 // 3)), default=len(room))

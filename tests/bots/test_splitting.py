@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
@@ -54,6 +55,9 @@ def check(pages: list[Page]) -> None:
     assert pages
     for page in pages:
         assert page.text.strip()
+        # Telegram trims a text's ends, at its start only what is in no entity.
+        assert page.text == page.text.rstrip()
+        assert page.text == page.text.lstrip() or entities(page)[0].offset == 0
         data = page.text.encode("utf-16-le")
         assert len(data) // 2 <= TELEGRAM_LIMIT
         for entity in entities(page):
@@ -73,7 +77,7 @@ def test_a_long_answer_of_everything_fits_its_pages_and_loses_nothing() -> None:
     pages = telegram_pages(markdown)
     check(pages)
     assert len(pages) >= units(markdown) // TELEGRAM_LIMIT // 2
-    shown = "".join(page.text for page in pages)
+    shown = "\n".join(page.text for page in pages)
     for n in range(100):
         assert f"def f_{n}(x: list[int]) -> bool:\n    return x < {n}  # 🙂" in shown
         assert f"Part {n}" in shown
@@ -95,7 +99,7 @@ def test_a_code_block_over_several_pages_is_code_on_every_page_and_keeps_its_ind
     pages = telegram_pages(f"See:\n\n```python\n{code}\n```\n\nDone.")
     check(pages)
     assert len(pages) > 3
-    assert code in "".join(page.text for page in pages)
+    assert code in "\n".join(page.text for page in pages)
     for page in pages:
         assert [entity.language for entity in entities(page) if entity.type == "pre"] == ["python"]
 
@@ -113,6 +117,11 @@ def test_a_code_block_over_several_pages_is_code_on_every_page_and_keeps_its_ind
         "2 * 3 * 4 = 24",
         "C:\\path\\new",
         "price is $5 and $6",
+        "$5, $10/month (~$7), $1,000-$2,000 or (5$) and (6$)",
+        "$HOME/$USER, $PATH",
+        "价格是$5到$6，或$7。",
+        "a || b || c",
+        "See [1].\n\n[1]: https://a.b/c\n[2]: https://a.b/d",
         "https://a.b/c_d_e?f=1",
     ],
 )
@@ -135,6 +144,156 @@ def test_a_text_without_words_is_still_one_page(text: str) -> None:
 )
 def test_an_answer_that_is_half_written_is_shown(text: str) -> None:
     check(telegram_pages(text))
+
+
+@pytest.mark.parametrize(
+    ("markdown", "shown"),
+    [
+        (r"\(x^2\) and \[ \frac{a+b}{2} \] so $$E = mc^2$$.", "x² and (a+b)/2 so E = mc²."),
+        ("设$x$为未知数，$x_1^2=4$。", "设x为未知数，x₁²=4。"),
+        ("$$\n\\sqrt{b^2-4ac} \\pm \\pi\n$$", "√(b²-4ac) ± π"),
+        (
+            "It costs $5; $n$ of them cost $5n$, $f(x) < 3$ for $10.",
+            "It costs $5; n of them cost 5n, f(x) < 3 for $10.",
+        ),
+        (r"`$x^2$`, `\(\alpha\)` and \(\alpha\)", r"$x^2$, \(\alpha\) and α"),
+        ("```\n$x^2$ \\(\\alpha\\) ||x||\n[1]: a\n```", "$x^2$ \\(\\alpha\\) ||x||\n[1]: a"),
+        ("1. do\n   ```sh\n   ls\n\n   cd\n   ```\n2. next", "1. do\nls\n\ncd\n2. next"),
+        ("# T\n\ntext\n\n- [ ] a\n- [x] b", "T\ntext\n\n⬜ a\n✅ b"),
+    ],
+)
+def test_formulas_become_readable_and_code_stays_as_it_is(markdown: str, shown: str) -> None:
+    assert [page.text for page in telegram_pages(markdown)] == [shown]
+
+
+def test_a_small_table_is_aligned_by_the_width_that_is_seen() -> None:
+    table = "| 水果 | price | n |\n|:---|---:|:-:|\n| 苹果 🍎 | **$5** | `a\\|b` |\n| fig || [x](http://a) |"
+    (page,) = telegram_pages(f"See:\n{table}\nEnd.")
+    assert page.text == (
+        "See:\n\n水果    | price |  n\n--------+-------+----\n苹果 🍎 |    $5 | a|b\nfig     |       |  x\n\nEnd."
+    )
+    assert [entity.type for entity in entities(page)] == ["pre"]
+
+
+def test_a_table_too_wide_for_a_phone_becomes_a_block_of_lines_a_row() -> None:
+    rows = "| **A** | a text that is long enough to be too wide for it | x<br>y |\n| B | | 3 |"
+    (page,) = telegram_pages(f"| Name | Description | Notes |\n|---|---|---|\n{rows}")
+    assert page.text == (
+        "Name: A\nDescription: a text that is long enough to be too wide for it\nNotes: x y\nName: B\nNotes: 3"
+    )
+    assert [page.text[e.offset : e.offset + e.length] for e in entities(page)] == ["Name: A", "Name: B"]
+
+
+def test_a_table_that_widens_behind_a_full_page_does_not_change_it() -> None:
+    before = [f"{'word ' * 640}\n\n| a | b |\n|--|--|"]
+    rows = [f"| {'x' * (n // 3)} | {n} |" for n in range(150)]
+    shown: list[Page] = []
+    for n in range(150):
+        pages = telegram_pages("\n".join(before + rows[:n]) + " …")
+        assert pages[: len(shown) - 1] == shown[:-1]
+        shown = pages
+    assert len(shown) > 2
+
+
+def test_a_table_of_the_psql_kind_in_a_code_block_is_left_alone() -> None:
+    code = "a | b\n--+--\n1 | " + 70 * "x"
+    assert [page.text for page in telegram_pages(f"```\n{code}\n```")] == [code]
+
+
+@pytest.mark.parametrize(
+    ("begun", "shown"),
+    [
+        ("a **bo", "a bo …"),
+        ("a **bold*", "a bold …"),
+        ("这是**", "这是 …"),
+        ("a `co", "a co …"),
+        ("a [link](http://a", "a link …"),
+        ("a [li", "a li …"),
+        ("```py\nx\n``", "x …"),
+        ("a\n\n```p", "a …"),
+        ("- a\n  ```py\n  x\n  ``", "• a\nx …"),
+        ("a\n-", "a …"),
+        ("- a\n- [ ", "• a …"),
+        ("1. a\n2.", "1. a …"),
+        ("| a | b |\n|-", "a | b …"),
+        ("| a | b |\n|--|--|\n| 1", "a | b\n--+--\n1 | …"),
+        ("so \\(x^2", "so x² …"),
+        ("$$\n\\pi", "π …"),
+        ("**", "…"),
+    ],
+)
+def test_half_a_mark_is_not_shown_and_an_open_one_counts(begun: str, shown: str) -> None:
+    assert [page.text for page in telegram_pages(f"{begun} …")] == [shown]
+
+
+@pytest.mark.parametrize(
+    ("piece", "first", "last"),
+    [
+        ("Some words here. And more words there.\n\n", "Some", "there."),
+        ("- some item of a list\n  - and one below\n", "• some", "below"),
+        ("A sentence without a line break. ", "A", "break."),
+        ("一个没有换行的句子，很长。", "一个没有", "很长。"),
+        ("```py\ndef f():\n    return 1\n```\n", "def", "1"),
+        ("word ", "word", "word"),
+        ("## Title\n\nText.\n\n", "Title", "Text."),
+    ],
+)
+def test_a_page_ends_where_the_text_has_a_joint(piece: str, first: str, last: str) -> None:
+    pages = telegram_pages(piece * (9000 // len(piece)))
+    check(pages)
+    assert len(pages) > 1
+    assert all(page.text.startswith(first) and page.text.endswith(last) for page in pages)
+
+
+def prose(n: int) -> str:
+    return (
+        f"Some **bold {n}** and _slanted_ `code {n}` in [a link](http://a.b/c_{n}), 你好世界 🙂👍🏽, \\(x_1\\), $5. "
+        * (n % 9)
+    )
+
+
+BLOCKS: list[Callable[[int], str]] = [
+    prose,
+    lambda n: f"{'#' * (n % 4 + 1)} Title **{n}**",
+    lambda n: "\n".join(f"{'  ' * (i % 3)}- item {i} of **list {n}**" for i in range(n)),
+    lambda n: "\n\n".join(f"{i}. step {i}\n   - within {n}" for i in range(1, n)),
+    lambda n: "```py\n" + "\n".join(f"{'    ' * (i % 3)}line_{i} = {n} # 🙂" for i in range(2 * n)) + "\n```",
+    lambda n: "| 名 | n |\n|----|--:|\n" + "\n".join(f"| 苹果{i} | **{n}** |" for i in range(n)),
+    lambda n: f"| name | {'wide ' * 12} |\n|--|--|\n" + "\n".join(f"| {i} | cell {n} |" for i in range(n)),
+    lambda n: "\n".join(f"> quoted *words* {i}" for i in range(n)),
+]
+ANSWERS = st.lists(st.tuples(st.sampled_from(BLOCKS), st.integers(1, 60)), min_size=20, max_size=60)
+
+
+def answer(parts: list[tuple[Callable[[int], str], int]]) -> str:
+    return "\n\n".join(block(n) for block, n in parts)[:20_000]
+
+
+@settings(max_examples=12, deadline=None)
+@given(ANSWERS)
+def test_no_page_of_a_long_answer_is_nearly_empty(parts: list[tuple[Callable[[int], str], int]]) -> None:
+    pages = telegram_pages(answer(parts))
+    check(pages)
+    assert all(units(page.text) > TELEGRAM_LIMIT / 3 for page in pages[:-1])
+    shown = words(" ".join(page.text for page in pages))
+    expected = words(re.sub(r"\(http[^)]*\)?|```py|\| (name|wide)[^\n]*|\b_|_\b|\$", " ", answer(parts)))
+    left = iter(shown)
+    # In order; a wide table says its header with each row, and x_1 is shown as x₁.
+    assert all(word in left for word in expected if word != "x_1")
+
+
+@settings(max_examples=12, deadline=None)
+@given(ANSWERS, st.integers(0, 40))
+def test_a_full_page_stays_as_it_is_while_the_answer_grows(
+    parts: list[tuple[Callable[[int], str], int]], start: int
+) -> None:
+    text = answer(parts)
+    before: list[Page] = []
+    for length in range(start, len(text), 41):
+        pages = telegram_pages(f"{text[:length]} …")
+        assert pages[: len(before) - 1] == before[:-1]
+        before = pages
+    assert telegram_pages(text)[: len(before) - 1] == before[:-1]
 
 
 @settings(max_examples=150, deadline=None)

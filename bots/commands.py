@@ -1,27 +1,26 @@
-"""Who may come in, and what the commands do: /start, /help, /new, /forget, /stop."""
+"""Who may come in, what the commands do (/start, /help, /new, /forget, /stop), and what befalls a chat."""
 
 from __future__ import annotations
 
 from bots.delivery import Delivery
+from bots.photos import MAX_MEGABYTES
 from bots.phrases import say
 from bots.surface import Incoming
-from storage.history import History
-from storage.images import Images
 from storage.limits import Limits
-from storage.queue import Queue
+from storage.stores import Stores
 
 NAMES = ("new", "stop", "forget", "help")  # the menu, in its order
+IN_GROUPS = ("ask", *NAMES)
+DEMO = "askpix-demo"  # the name of the model that we bring
 
 
 class Commands:
     """Each command's work; sentences go out through delivery, within the chat's rate."""
 
-    def __init__(self, delivery: Delivery, queue: Queue, history: History, images: Images, limits: Limits) -> None:
-        self._delivery = delivery
-        self._queue = queue
-        self._history = history
-        self._images = images
+    def __init__(self, stores: Stores, limits: Limits, delivery: Delivery) -> None:
+        self._stores = stores
         self._limits = limits
+        self._delivery = delivery
 
     async def admits(self, incoming: Incoming) -> bool:
         """Whether this message goes on. A stranger is told once a day, in private; a group hears nothing."""
@@ -43,22 +42,50 @@ class Commands:
             case "":
                 return False
             case "new":
-                await self._history.restart(incoming.conversation)
+                await self._stores.history.restart(incoming.conversation)
                 await self._say(incoming, "command.new")
             case "stop":
-                stopped = await self._queue.cancel(incoming.person, conversation=incoming.conversation)
+                stopped = await self._stores.queue.cancel(incoming.person, conversation=incoming.conversation)
                 if not stopped:  # else every stopped answer says so itself
                     await self._say(incoming, "command.stop_nothing")
             case "forget":
-                await self._queue.cancel(incoming.person)
-                await self._history.forget(incoming.person)
-                await self._images.forget(incoming.person)
+                await self._stores.queue.cancel(incoming.person)
+                await self._stores.history.forget(incoming.person)
+                await self._stores.images.forget(incoming.person)
                 await self._say(incoming, "command.forget")
             case "start":
                 await self._say(incoming, "command.start")
             case _:
-                await self._say(incoming, "command.help")
+                await self._help(incoming)
         return True
 
+    async def event(self, incoming: Incoming) -> None:
+        """What befell a chat: we were added to it, may no longer write to it, or it goes on under another id."""
+        platform, chat = incoming.where.platform, incoming.where.chat
+        match incoming.event:
+            case "added":
+                if await self._limits.admits(incoming.person, incoming.chat):
+                    await self._say(incoming, "command.added")
+            case "left":  # nobody reads these answers: the engine is free for others
+                for id in await self._stores.replies.open_asks(platform):
+                    found = await self._stores.queue.find(id) if id.startswith(f"{platform}:{chat}:") else None
+                    if found:
+                        await self._stores.queue.cancel(found.ask.lane, id=id)
+            case _:  # moved
+                await self._stores.history.move(platform, chat, incoming.argument)
+                await self._limits.move(incoming.chat, f"{platform}:chat:{incoming.argument}")
+
+    async def _help(self, incoming: Incoming) -> None:
+        """What can be done here, and what the model that runs can do."""
+        words = [say(incoming.language, "command.help_group" if incoming.where.group else "command.help")]
+        model = await self._stores.health.model()
+        if model:
+            demo = "help_demo" if model.name == DEMO else "help_model"
+            pixels = f"{model.max_pixels / 1e6:.1f}"
+            words.append(
+                say(incoming.language, f"command.{demo}", model=model.name, pixels=pixels, limit=MAX_MEGABYTES)
+            )
+        await self._delivery.tools.say(incoming.where, "\n\n".join(words))
+
     async def _say(self, incoming: Incoming, code: str, **args: str) -> None:
-        await self._delivery.say(incoming.where, say(incoming.language, code, **args))
+        await self._delivery.tools.say(incoming.where, say(incoming.language, code, **args))

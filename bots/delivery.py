@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine
+from contextlib import suppress
 
-from bots.follower import LONGEST_BACKOFF, Follower, Tools
+from bots.follower import Follower, Tools
 from bots.pace import Pace
-from bots.surface import Flooded, Surface, SurfaceError, Unreachable
+from bots.surface import Surface, SurfaceError
 from storage.connection import forever
 from storage.health import Health, Service
-from storage.messages import Address, Ask, Queued, Waiting
+from storage.messages import Ask, Queued, Waiting
 from storage.queue import Queue
 from storage.replies import Finished, Replies
 from storage.tasks import end, first_of
@@ -27,7 +28,7 @@ TYPING = 4  # ticks; platforms show a typing action for about five seconds
 
 
 class Delivery:
-    """`follow`, `resume` and `say` are called by intake; `run` does the rest until it is stopped."""
+    """`follow`, `redo` and `resume` are called by intake; `run` does the rest until it is stopped."""
 
     def __init__(self, surface: Surface, replies: Replies, queue: Queue, health: Health) -> None:
         self._surface = surface
@@ -35,15 +36,22 @@ class Delivery:
         self._queue = queue
         self._health = health
         self._outbox = surface.platform
-        self._pace = Pace()
-        self._tools = Tools(surface, replies, self._pace, self._outbox)
+        self.tools = Tools(surface, replies, queue, Pace(), self._outbox)
         self._followers: dict[str, Follower] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def follow(self, ask: Ask) -> None:
         """Show a fresh ask from now on."""
         if ask.id not in self._followers:
-            self._start(Follower(self._tools, ask))
+            self._start(Follower(self.tools, ask))
+            self._spawn(self._adorn(self._surface.sign(ask.where, "seen")))
+
+    async def redo(self, ask: Ask, fence: int) -> None:
+        """Show an ask that was asked anew, under `fence`, in its old slots."""
+        if ask.id not in self._followers:
+            await self.resume(ask.id)
+        if ask.id in self._followers:  # else it is answered and shown by now
+            self._followers[ask.id].redo(ask, fence)
 
     async def resume(self, id: str, *, closed: bool = False) -> None:
         """Follow an ask of a former life. A closed one is followed only for the outbox entry that closed it."""
@@ -51,24 +59,7 @@ class Delivery:
             return
         found = await self._replies.progress(id)
         if found and (closed or found.open) and id not in self._followers:  # it may be followed by now
-            self._start(Follower(self._tools, found.ask, found.slots, stale=not closed))
-
-    async def say(self, where: Address, text: str) -> None:
-        """Send one sentence, within the chat's rate; tried until the platform takes or refuses it."""
-        backoff = 0.5
-        while True:
-            await self._pace.turn(where.chat, self._surface.rate(where))
-            try:
-                await self._surface.place(where, text)
-                return
-            except Flooded as flood:
-                self._pace.flooded(where.chat, flood.seconds)
-            except Unreachable:
-                await asyncio.sleep(backoff)
-                backoff = min(2 * backoff, LONGEST_BACKOFF)
-            except SurfaceError as error:
-                log.info("%s cannot be told: %s", where.chat, type(error).__name__)
-                return
+            self._start(Follower(self.tools, found.ask, found.slots, fence=found.fence, stale=not closed))
 
     async def run(self, stop: asyncio.Event) -> None:
         """Deliver until `stop`; what is not delivered then is still in the outbox."""
@@ -120,24 +111,22 @@ class Delivery:
         elif place is None:
             follower.status(None)
             if typing and not follower.text:
-                self._spawn(self._type(follower.ask.where))
+                self._spawn(self._adorn(self._surface.typing(follower.ask.where)))
         elif asyncio.get_running_loop().time() - follower.since > SETTLE:
             follower.status(Queued(place, service.eta(place)))
 
-    async def _type(self, where: Address) -> None:
-        try:
-            await self._surface.typing(where)
-        except SurfaceError:
-            return  # an ornament
+    async def _adorn(self, ornament: Coroutine[None, None, None]) -> None:
+        with suppress(SurfaceError):
+            await ornament
 
     async def _end(self, finished: Finished) -> None:
         await self.resume(finished.id, closed=True)
         follower = self._followers.get(finished.id)
-        if follower:
-            follower.end(finished)
-        else:
+        if follower and follower.end(finished):
+            return
+        if not follower:
             log.warning("%s is finished, but nothing is known of it", finished.id)
-            await self._replies.delivered(self._outbox, finished)
+        await self._replies.delivered(self._outbox, finished)
 
     def _start(self, follower: Follower) -> None:
         self._followers[follower.ask.id] = follower

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
-from dataclasses import dataclass
+import time
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import partial
 
+from msgspec import structs
+
 from bots.pace import Pace
-from bots.phrases import phrases, say
-from bots.surface import Closed, Flooded, Gone, Page, Surface, Unfit, Unreachable
+from bots.phrases import say
+from bots.surface import Button, Closed, Flooded, Gone, Moved, Page, Surface, SurfaceError, Unfit, Unreachable
+from bots.wording import ending, waiting
 from storage.connection import persist
-from storage.messages import Ask, Cancelled, Delta, Done, Event, Failed, Queued, Started, Waiting
+from storage.messages import Address, Ask, Cancelled, Delta, Done, Event, Queued, Started, Waiting
+from storage.queue import Queue
 from storage.replies import Finished, Replies
 
 log = logging.getLogger(__name__)
 
 LONGEST_BACKOFF = 30.0  # seconds between tries while the platform is unreachable
+LONG_WAIT = 60.0  # seconds in line after which a message of its own says that the answer is there: edits do not notify
+LONG_TEXT = 30_000  # characters from which on an answer also comes as a file
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +33,51 @@ class Tools:
 
     surface: Surface
     replies: Replies
+    queue: Queue
     pace: Pace
     outbox: str
+
+    async def say(self, where: Address, text: str) -> None:
+        """Send one sentence, within the chat's rate; tried until the platform takes or refuses it."""
+        backoff = 0.5
+        while True:
+            await self.pace.turn(where.chat, self.surface.rate(where))
+            try:
+                await self.surface.place(where, Page(text))
+                return
+            except Flooded as flood:
+                self.pace.flooded(where.chat, flood.seconds)
+            except Moved as moved:
+                where = structs.replace(where, chat=moved.chat, message="")
+            except Unreachable:
+                await asyncio.sleep(backoff)
+                backoff = min(2 * backoff, LONGEST_BACKOFF)
+            except SurfaceError as error:
+                log.info("%s cannot be told: %s", where.chat, type(error).__name__)
+                return
+
+    async def send_file(self, ask: Ask, text: str) -> str:
+        """Send an answer as a file; returns its message, "" when it is not known to have arrived."""
+        while True:
+            await self.pace.turn(ask.where.chat, self.surface.rate(ask.where))
+            try:
+                return await self.surface.send(ask.where, say(ask.language, "file_name"), text.encode())
+            except Flooded as flood:
+                self.pace.flooded(ask.where.chat, flood.seconds)
+            except SurfaceError as error:
+                log.info("%s: the file cannot be sent: %s", ask.id, type(error).__name__)
+                return ""
 
 
 class Follower:
     """Events change what is known; `run` writes the newest of it, one call at a time, and ends when all is shown."""
 
-    def __init__(self, tools: Tools, ask: Ask, slots: list[str] | None = None, *, stale: bool = False) -> None:
+    def __init__(
+        self, tools: Tools, ask: Ask, slots: list[str] | None = None, *, fence: int = 0, stale: bool = False
+    ) -> None:
         self.ask = ask
         self.final: Finished | None = None
-        self.fence = 0
+        self.fence = fence
         self.text = b""
         self.since = asyncio.get_running_loop().time()
         self._tools = tools
@@ -46,6 +87,7 @@ class Follower:
         self._stale = stale
         self._plain = False
         self._closed = False
+        self._offer_file = False
         self._backoff = 0.5
         self._ended = asyncio.Event()
         self._changed = asyncio.Event()
@@ -68,10 +110,20 @@ class Follower:
             self._status = status
             self._changed.set()
 
-    def end(self, final: Finished) -> None:
-        """The reply is final."""
+    def end(self, final: Finished) -> bool:
+        """The reply is final; False when its ask was asked anew since."""
+        if final.fence < self.fence:
+            return False
         self.final = final
         self._ended.set()
+        self._changed.set()
+        return True
+
+    def redo(self, ask: Ask, fence: int) -> None:
+        """The ask is asked anew: what was shown of lower fences is dead."""
+        self.ask, self.fence, self.text, self.final = ask, fence, b"", None
+        self._status, self._offer_file, self._closed = Waiting("again"), False, False
+        self._ended.clear()
         self._changed.set()
 
     def refresh(self) -> None:
@@ -88,9 +140,36 @@ class Follower:
                 await persist(self._catch_up)
             while not self._closed and not await self._write():
                 pass
-            if self.final and (self._closed or self._next() is None):
-                await persist(partial(self._tools.replies.delivered, self._tools.outbox, self.final))
+            final = self.final
+            if not final:
+                if self._closed:  # nobody reads the answer: the engine is free for others
+                    await persist(partial(self._tools.queue.cancel, self.ask.lane, id=self.ask.id))
+                continue
+            if not self._closed:
+                await self._accompany(final)
+                if self._next():  # the file is offered by a button
+                    self._changed.set()
+                    continue
+            await persist(partial(self._tools.replies.delivered, self._tools.outbox, final))
+            if self.final is final:  # else it was asked anew meanwhile
                 return
+
+    async def _accompany(self, final: Finished) -> None:
+        """What goes with a whole reply, each at most once: a file of a very long one, a note after a long wait."""
+        event, ask, tools = final.event, self.ask, self._tools
+        mark = partial(tools.replies.mark, ask.id, final.fence)
+        if isinstance(event, Done) and len(event.text) > LONG_TEXT:
+            former = await persist(partial(mark, "file"))
+            if former is None:
+                former = await tools.send_file(ask, event.text)
+                await persist(partial(tools.replies.mark_sent, ask.id, final.fence, "file", former))
+            self._offer_file = not former  # whether it arrived is not known: sent again only on demand
+        waited = time.time() - ask.asked_at - (event.seconds if isinstance(event, Done) else 0.0)
+        noted = not ask.asked_at or waited < LONG_WAIT or isinstance(event, Cancelled)
+        if not noted and await persist(partial(mark, "note")) is None:
+            await tools.say(ask.where, say(ask.language, "ready_note"))
+        with suppress(SurfaceError):  # an ornament
+            await tools.surface.sign(ask.where, "done" if isinstance(event, Done) else "")
 
     def _grow(self, delta: Delta) -> None:
         """Apply only what lies beyond; text of a lower fence is dead, a gap is read again."""
@@ -110,11 +189,12 @@ class Follower:
         if found and (found.fence, len(found.text)) > (self.fence, len(self.text)):
             self.fence, self.text, self._status = found.fence, found.text, None
 
-    def _next(self) -> tuple[int, Page] | None:
-        """The first slot that does not show what it should, and what that is."""
-        pages = self._pages()
-        # After a shorter second try a slot too many is left: it says nothing rather than something dead.
-        pages += [Page(say(self.ask.language, "placeholder"))] * (len(self._slots) - len(pages))
+    def _next(self) -> tuple[int, Page | None] | None:
+        """The first slot that does not show what it should, and what that is: None for a slot too many."""
+        pages: list[Page | None] = [*self._pages()]
+        # After a shorter second try a slot too many is left: it says nothing rather than something dead, and goes.
+        blank = Page(say(self.ask.language, "placeholder"))
+        pages += [None if self.final and shown == blank else blank for shown in self._shown[len(pages) :]]
         for index, page in enumerate(pages):
             if index >= len(self._slots) or self._shown[index] != page:
                 return index, page
@@ -139,28 +219,37 @@ class Follower:
             await asyncio.sleep(self._backoff)
             self._backoff = min(2 * self._backoff, LONGEST_BACKOFF)
         except Gone:
-            await self._replace_slot(todo[0])
+            await self._drop_slot(todo[0])
         except Unfit as error:
             self._make_plain(todo[0], error)
+        except Moved as moved:
+            self.ask = structs.replace(self.ask, where=structs.replace(where, chat=moved.chat, message=""))
+            self._slots, self._shown = [], []
+            await persist(partial(self._tools.replies.move, self.ask))
         except Closed:
             log.info("%s: the chat is closed", self.ask.id)
             self._closed = True
         return False
 
-    async def _call(self, index: int, page: Page) -> None:
+    async def _call(self, index: int, page: Page | None) -> None:
         where, surface = self.ask.where, self._tools.surface
+        if page is None:
+            with suppress(Gone, Unfit):  # too old to be taken away: it stays, and says nothing
+                await surface.remove(where, self._slots[index])
+            await self._drop_slot(index)
+            return
         if index < len(self._slots):
             await surface.edit(where, self._slots[index], page)
             self._shown[index] = page
             return
-        placeholder = say(self.ask.language, "placeholder")
-        message = await surface.place(where, placeholder)
+        blank = Page(say(self.ask.language, "placeholder"), buttons=page.buttons)
+        message = await surface.place(where, blank)
         # The id is stored before any text is edited in: a crash in between leaves an empty message, never two answers.
         await persist(lambda: self._tools.replies.add_slot(self.ask, message))
         self._slots.append(message)
-        self._shown.append(Page(placeholder))
+        self._shown.append(blank)
 
-    async def _replace_slot(self, index: int) -> None:
+    async def _drop_slot(self, index: int) -> None:
         if index < len(self._slots):
             del self._slots[index], self._shown[index]
             await persist(lambda: self._tools.replies.set_slots(self.ask.id, self._slots))
@@ -172,11 +261,17 @@ class Follower:
         self._plain = True
 
     def _pages(self) -> list[Page]:
-        key = (self.final, self._status, self.text, self._plain)
+        key = (self.final, self._status, self.text, self._plain, self._offer_file)
         if self._rendered[0] != key:
             pages = self._tools.surface.pages(self._words())
-            self._rendered = (key, [Page(page.text) for page in pages] if self._plain else pages)
-        return list(self._rendered[1])
+            if self._plain:
+                pages = [Page(page.text) for page in pages]
+            codes = ("again", "file") if self._offer_file else ("again",)
+            buttons = (Button(code, say(self.ask.language, f"button.{code}")) for code in codes if self.final)
+            stop = Button("stop", say(self.ask.language, "button.stop"))
+            pages[-1] = replace(pages[-1], buttons=tuple(buttons) or (stop,))
+            self._rendered = (key, pages)
+        return self._rendered[1]
 
     def _words(self) -> str:
         language = self.ask.language
@@ -186,42 +281,3 @@ class Follower:
             return waiting(language, self._status)
         text = self.text.decode(errors="ignore").rstrip(" ")
         return f"{text} …" if text else say(language, "placeholder")
-
-
-def ending(language: str, event: Event) -> str:
-    """The words of a final event."""
-    match event:
-        case Done(text=text, cut=cut):
-            return _followed(text, say(language, "cut")) if cut else text.strip() or say(language, "empty_answer")
-        case Cancelled(text=text):
-            return _followed(text, say(language, "stopped"))
-        case Failed(code=code, args=args):
-            # A worker of a newer version may know a code that we have no words for.
-            return say(language, code, **args) if code in phrases(language) else say(language, "went_wrong")
-        case _:
-            raise TypeError(type(event).__name__)
-
-
-def _followed(text: str, sentence: str) -> str:
-    """What had been written, and a sentence of ours, outside of a code block in which the text broke off."""
-    text = text.strip()
-    if sum(line.lstrip().startswith("```") for line in text.splitlines()) % 2:
-        text += "\n```"
-    return f"{text}\n\n{sentence}".strip()
-
-
-def waiting(language: str, status: Queued | Waiting) -> str:
-    """The words of a waiting ask: its reason, or its place and when its turn comes by measured speed."""
-    if isinstance(status, Waiting):
-        return say(language, status.reason)
-    code = "next" if status.place == 0 else "place"
-    if status.eta is None:
-        return say(language, code, place=status.place + 1)
-    return say(language, f"{code}_eta", place=status.place + 1, eta=duration(language, status.eta))
-
-
-def duration(language: str, seconds: float) -> str:
-    """A rough time: in steps of 5 s, from 90 s on in minutes."""
-    if seconds < 90:
-        return say(language, "seconds", n=5 * max(1, math.ceil(seconds / 5)))
-    return say(language, "minutes", n=math.ceil(seconds / 60))

@@ -1,56 +1,74 @@
-"""From a platform's inbox to the queue: admit, download, prepare, store the photos, enqueue, show the first slot.
+"""From a platform's inbox to the rooms that do what it says: asks, commands, buttons, what befalls a chat.
 
-Several downloads run at once; each person's messages keep their order. An entry is acknowledged when its ask is
-enqueued or its sender was told why not. After a crash it is read again; an ask's id keeps it from being asked twice.
+Several downloads run at once; each person's messages keep their order. The messages of an album are taken in together
+when no other came for a while. An entry is acknowledged when its ask is enqueued or its sender was told why not. After
+a crash it is read again; an ask's id keeps it from being asked twice.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import time
+from contextlib import suppress
+from dataclasses import dataclass, field
 
+from bots.asking import Asking
+from bots.buttons import Buttons
 from bots.commands import Commands
 from bots.delivery import Delivery
-from bots.photos import MAX_MEGABYTES, prepare
 from bots.phrases import say
-from bots.surface import FileRef, Incoming, Surface, SurfaceError, Unreachable
+from bots.surface import Incoming, Surface
 from storage.connection import forever, persist
-from storage.health import Health
-from storage.history import History
-from storage.images import Images
 from storage.inbox import Entry, Inbox
-from storage.limits import Limits
-from storage.logs import describe
-from storage.messages import Ask, Photo, Quote, Refused, Turn
-from storage.queue import Queue
+from storage.messages import Refused
 from storage.tasks import end, first_of
-from storage.vision import CHAT_LIMITS, PixelLimits, share
 
 log = logging.getLogger(__name__)
 
-DOWNLOADS = 8  # at once; each may hold 20 MB and a decoded picture
-DOWNLOAD_TRIES = 5
+QUIET = 0.8  # seconds after which an album counts as whole; a photo that comes later has it asked anew
+UNADDRESSED = 4.0  # seconds that an album's photos wait in a group for the one that says they are for us
+ALBUM = 10  # photos of an album at most
+
+
+@dataclass(eq=False)
+class _Parcel:
+    """What is taken in together: one message, or those of an album that come close together."""
+
+    entries: list[Entry]
+    messages: list[Incoming]
+    at: float  # when the newest came, by the loop's clock
+    more: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def complete(self) -> None:
+        """Wait until no other message is waited for."""
+        while (left := self.left(asyncio.get_running_loop().time())) > 0:
+            self.more.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await self.more.wait()
+
+    def left(self, now: float) -> float:
+        """Seconds until no other message is waited for."""
+        if not self.messages or not self.messages[0].album or len(self.messages) >= ALBUM:
+            return 0.0
+        addressed = any(message.addressed for message in self.messages)
+        return self.at + (QUIET if addressed else UNADDRESSED) - now
 
 
 class Intake:
     """One platform's intake."""
 
     def __init__(
-        self, surface: Surface, inbox: Inbox, queue: Queue, history: History, images: Images, limits: Limits,
-        health: Health, delivery: Delivery, commands: Commands,
+        self, surface: Surface, inbox: Inbox, delivery: Delivery, commands: Commands, buttons: Buttons, asking: Asking
     ) -> None:  # fmt: skip
         self._surface = surface
         self._inbox = inbox
-        self._queue = queue
-        self._history = history
-        self._images = images
-        self._limits = limits
-        self._health = health
         self._delivery = delivery
         self._commands = commands
-        self._downloads = asyncio.Semaphore(DOWNLOADS)
-        self._turns: dict[str, asyncio.Task[None]] = {}
+        self._buttons = buttons
+        self._asking = asking
+        self._albums: dict[str, _Parcel] = {}  # by ask, while they are waited for
+        self._turns: dict[str, asyncio.Task[None]] = {}  # by person, the newest
         self._tasks: dict[str, asyncio.Task[None]] = {}  # by entry
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -81,91 +99,72 @@ class Intake:
         except Exception as error:  # the last guard: an update that nobody can read must not come again and again
             log.exception("an update could not be read", exc_info=error)
             incoming = None
-        person = incoming.person if incoming else ""
-        task = asyncio.create_task(self._handle(entry, incoming, self._turns.get(person)))
+        now = asyncio.get_running_loop().time()
+        album = self._albums.get(incoming.id) if incoming and incoming.album else None
+        if incoming and album:
+            album.entries.append(entry)
+            album.messages.append(incoming)
+            album.at = now
+            album.more.set()
+            self._tasks[entry.id] = self._tasks[album.entries[0].id]
+            return
+        parcel = _Parcel([entry], [incoming] if incoming else [], now)
+        if incoming and incoming.album:
+            self._albums[incoming.id] = parcel
+        # A press waits for nobody: its ask is there already. Nor does anybody wait for what may not be for us.
+        person = incoming.person if incoming and incoming.addressed and not incoming.button else ""
+        task = asyncio.create_task(self._handle(parcel, self._turns.get(person)))
         self._tasks[entry.id] = task
-        if incoming:
+        if person:
             self._turns[person] = task
 
         def done(task: asyncio.Task[None]) -> None:
-            del self._tasks[entry.id]
+            for taken in parcel.entries:
+                del self._tasks[taken.id]
             if self._turns.get(person) is task:
                 del self._turns[person]
 
         task.add_done_callback(done)
 
-    async def _handle(self, entry: Entry, incoming: Incoming | None, former: asyncio.Task[None] | None) -> None:
+    async def _handle(self, parcel: _Parcel, former: asyncio.Task[None] | None) -> None:
         if former:
             await asyncio.wait([former])
+        await parcel.complete()
+        messages = sorted(parcel.messages, key=lambda message: message.number)
+        if messages and messages[0].album:
+            del self._albums[messages[0].id]
         try:
-            if incoming:  # may be repeated from its start when the store was away in between
-                await persist(lambda: self._admit(incoming))
+            if messages:  # may be repeated from its start when the store was away in between
+                await persist(lambda: self._admit(messages))
         except Exception as error:  # the last guard: a bug on one update must not stop the others
             log.exception("an update could not be taken", exc_info=error)
-            if incoming:
-                await self._delivery.say(incoming.where, say(incoming.language, "went_wrong"))
-        await persist(lambda: self._inbox.done(entry))
+            if not messages[0].button:
+                await self._delivery.tools.say(messages[0].where, say(messages[0].language, "went_wrong"))
+        await persist(lambda: self._inbox.done(*parcel.entries))
 
-    async def _admit(self, incoming: Incoming) -> None:
+    async def _admit(self, messages: list[Incoming]) -> None:
+        lead = next((message for message in messages if message.command), messages[0])
+        if lead.button:
+            await self._buttons.press(lead)
+            return
+        if lead.event:
+            await self._commands.event(lead)
+            return
+        if not await self._asking.concerns(messages) or not await self._commands.admits(lead):
+            return
         try:
-            if await self._commands.admits(incoming) and not await self._commands.run(incoming):
-                await self._ask(incoming)
+            if not await self._commands.run(lead):
+                await self._ask(messages)
         except Refused as refusal:
-            await self._delivery.say(incoming.where, say(incoming.language, refusal.code, **refusal.details))
+            await self._refuse(lead, refusal)
 
-    async def _ask(self, incoming: Incoming) -> None:
-        """Make an ask of a message. Raises Refused."""
-        if not incoming.text and not incoming.photos:
-            raise Refused("unreadable")
-        started = time.time()
-        _, epoch = await asyncio.gather(
-            self._limits.take(incoming.person), self._history.enter(incoming.person, incoming.conversation)
-        )
-        photos = await self._photos(incoming, incoming.photos + incoming.quote_photos)
-        own, quoted = photos[: len(incoming.photos)], photos[len(incoming.photos) :]
-        quote = Quote(incoming.quote_text, quoted) if incoming.quote_text or quoted else None
-        text = incoming.text or say(incoming.language, "default_question")
-        ask = Ask(
-            id=incoming.id, person=incoming.person, conversation=incoming.conversation, lane=incoming.person,
-            outbox=self._surface.platform, where=incoming.where, question=Turn("user", text, own, quote),
-            language=incoming.language, asked_at=started, epoch=epoch,
-        )  # fmt: skip
-        if await self._queue.enqueue(ask):
-            self._delivery.follow(ask)
-        else:  # enqueued before a crash, or before the store's answer was lost
-            await self._delivery.resume(ask.id)
+    async def _ask(self, messages: list[Incoming]) -> None:
+        refused = {message.refusal: message for message in messages if message.refusal and not message.edited}
+        for code, message in refused.items():  # once for all videos of an album
+            await self._refuse(message, Refused(code))
+        readable = [message for message in messages if not message.refusal]
+        if readable:
+            await self._asking.ask(readable)
 
-    async def _photos(self, incoming: Incoming, files: tuple[FileRef, ...]) -> tuple[Photo, ...]:
-        """Download, prepare and store photos, for the model that runs."""
-        if not files:
-            return ()
-        model = await self._health.model()
-        limits = CHAT_LIMITS
-        if model:
-            limits = share(PixelLimits(model.min_pixels, model.max_pixels), len(files), model.context)
-        return tuple([await self._photo(incoming.person, file, limits) for file in files])
-
-    async def _photo(self, person: str, file: FileRef, limits: PixelLimits) -> Photo:
-        if file.size is not None and file.size > MAX_MEGABYTES * 1_000_000:
-            raise Refused("too_large", limit=MAX_MEGABYTES)
-        if file.mime and not file.mime.startswith("image/") and file.mime != "application/octet-stream":
-            raise Refused("unsupported_image", kind=file.mime.rpartition("/")[2])
-        for attempt in range(DOWNLOAD_TRIES):
-            await asyncio.sleep(0.25 * 2**attempt if attempt else 0)  # outside: who waits for a retry holds no download
-            async with self._downloads:
-                data = await self._fetch(file)
-                if data is not None:
-                    prepared = await asyncio.to_thread(prepare, data, limits)
-                    await self._images.put(person, prepared.photo, prepared.data)
-                    return prepared.photo
-        raise Refused("download_failed")
-
-    async def _fetch(self, file: FileRef) -> bytes | None:
-        """A file's bytes; None when another try may give them."""
-        try:
-            return await self._surface.fetch(file)
-        except Unreachable as error:
-            log.info("a download failed: %s", describe(error))
-            return None
-        except SurfaceError as error:
-            raise Refused("download_failed") from error
+    async def _refuse(self, incoming: Incoming, refusal: Refused) -> None:
+        await self._delivery.tools.say(incoming.where, say(incoming.language, refusal.code, **refusal.details))

@@ -18,3 +18,4 @@ class BotSettings:
     deny: frozenset[str] = setting("DENY", frozenset[str](), names)
     admins: frozenset[str] = setting("ADMINS", frozenset[str](), names)
     open: bool = setting("OPEN", False, switch)
+    reactions: bool = setting("REACTIONS", True, switch)

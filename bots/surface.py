@@ -4,6 +4,7 @@ SurfaceError
 ├── Flooded      the platform asks for patience in this chat, for `seconds`
 ├── Gone         the message to edit was deleted
 ├── Closed       this chat cannot be written to: blocked, removed, no right to write
+├── Moved        this chat has another id now: `chat`
 ├── Unreachable  the network or the platform failed; the same call may work later
 └── Unfit        the platform refuses this content for good
 """
@@ -11,7 +12,7 @@ SurfaceError
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -38,6 +39,14 @@ class Closed(SurfaceError):
     """The chat cannot be written to."""
 
 
+class Moved(SurfaceError):
+    """The chat goes on under another id; its old messages cannot be edited."""
+
+    def __init__(self, chat: str) -> None:
+        super().__init__(f"moved to {chat}")
+        self.chat = chat
+
+
 class Unreachable(SurfaceError):
     """Try again later."""
 
@@ -47,15 +56,25 @@ class Unfit(SurfaceError):
 
 
 class FileRef(msgspec.Struct, frozen=True):
-    """A file on its platform; size in bytes and media type as the platform declares them, if it does."""
+    """A file on its platform; size in bytes and media type as the platform declares them, if it does.
+
+    `source` is the platform's lasting name of these bytes, if it has one: `id` may differ from message to message.
+    """
 
     id: str
     size: int | None = None
     mime: str = ""
+    source: str = ""
 
 
 class Incoming(msgspec.Struct, frozen=True):
-    """One message that is for us, in no platform's words. A command has no slash; `id` becomes the ask's id."""
+    """One message that is for us, in no platform's words. A command has no slash; `id` becomes the ask's id.
+
+    album: one of several messages that share `id`; only those that are not `addressed` need their neighbours to be for
+    us. edited: the message was there before. refusal: the phrase code of what nobody can read. button: the one pressed
+    (`press` names the press, `where.message` the message under which it stands). event: "added", "left" or "moved" (to
+    the chat in `argument`), what befell the chat itself.
+    """
 
     id: str
     person: str
@@ -68,6 +87,18 @@ class Incoming(msgspec.Struct, frozen=True):
     quote_photos: tuple[FileRef, ...] = ()
     command: str = ""
     argument: str = ""
+    album: bool = False
+    addressed: bool = True
+    edited: bool = False
+    refusal: str = ""
+    button: str = ""
+    press: str = ""
+    event: str = ""
+
+    @property
+    def number(self) -> int:
+        """The message's place in its chat."""
+        return int(self.where.message or 0)
 
     @property
     def chat(self) -> str:
@@ -75,12 +106,20 @@ class Incoming(msgspec.Struct, frozen=True):
         return f"{self.where.platform}:chat:{self.where.chat}"
 
 
+class Button(NamedTuple):
+    """A button under a message: what a press says, and what it shows."""
+
+    code: str
+    label: str
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What one slot shows: text and, in the surface's own form, its formatting."""
+    """What one slot shows: text and, in the surface's own form, its formatting; and the buttons under it."""
 
     text: str
     format: tuple[object, ...] = ()
+    buttons: tuple[Button, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +151,7 @@ class Surface(Protocol):
         """A file's bytes; also raises Refused("too_large", limit=…)."""
         ...
 
-    async def place(self, where: Address, text: str) -> str:
+    async def place(self, where: Address, page: Page) -> str:
         """Send a message that answers `where`; returns its id."""
         ...
 
@@ -122,4 +161,20 @@ class Surface(Protocol):
 
     async def typing(self, where: Address) -> None:
         """Show for about five seconds that an answer is being written."""
+        ...
+
+    async def remove(self, where: Address, slot: str) -> None:
+        """Take a message of ours away."""
+        ...
+
+    async def send(self, where: Address, name: str, data: bytes) -> str:
+        """Send a file that answers `where`; returns its message's id."""
+        ...
+
+    async def sign(self, where: Address, sign: str) -> None:
+        """Put a light sign on the asker's message: "seen", "done", or "" for none."""
+        ...
+
+    async def notify(self, press: str, text: str) -> None:
+        """Tell the one who pressed a button, and nobody else."""
         ...

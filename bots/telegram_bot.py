@@ -1,34 +1,43 @@
-"""Telegram: the only file that knows python-telegram-bot. Updates go raw into the inbox before Telegram is told."""
+"""Telegram: this file and telegram_reading.py alone know python-telegram-bot.
+
+Updates go raw into the inbox before Telegram is told that they arrived.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import os
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import timedelta
+from itertools import product
+from typing import Any
 
 from telegram import (
     Bot,
     BotCommand,
+    BotCommandScopeAllGroupChats,
+    BotCommandScopeAllPrivateChats,
+    InlineKeyboardButton,
+    InlineKeyboardMarkup,
     LinkPreviewOptions,
-    Message,
     MessageEntity,
-    PhotoSize,
     ReplyParameters,
     Update,
-)  # fmt: skip
+)
 from telegram.error import BadRequest, ChatMigrated, Forbidden, InvalidToken, RetryAfter, TelegramError
-from telegram.ext import Updater, filters
+from telegram.ext import Updater
 from telegram.request import HTTPXRequest
 
-from bots.commands import NAMES, Commands
+from bots.asking import Asking
+from bots.buttons import Buttons
+from bots.commands import IN_GROUPS, NAMES, Commands
 from bots.delivery import Delivery
 from bots.intake import Intake
 from bots.photos import MAX_MEGABYTES
-from bots.phrases import LANGUAGES, language_of, say
+from bots.phrases import LANGUAGES, say
 from bots.settings import BotSettings
 from bots.splitting import telegram_pages
 from bots.surface import (
@@ -36,13 +45,14 @@ from bots.surface import (
     FileRef,
     Flooded,
     Gone,
-    Incoming,
+    Moved,
     Page,
     Rate,
     SurfaceError,
     Unfit,
     Unreachable,
 )  # fmt: skip
+from bots.telegram_reading import PLATFORM, READ, Reader
 from storage.connection import persist
 from storage.inbox import Inbox
 from storage.limits import Rules
@@ -53,13 +63,13 @@ from storage.stores import Stores, living
 
 log = logging.getLogger(__name__)
 
-PLATFORM = "telegram"
-ENOUGH = 1_310_720  # pixels: of the sizes Telegram offers, the smallest that has these, else the largest
 PRIVATE, GROUP = Rate(3, 1.0), Rate(3, 3.0)  # about one message a second a chat, 20 a minute a group; edits count
 WRITES = 64  # connections to the Bot API
 
+_SIGNS = {"seen": "👀", "done": "👌"}
+
 # What Telegram says when a message, or the whole chat, is not ours to write to any more.
-_GONE = ("message to edit not found", "message can't be edited", "message_id_invalid")
+_GONE = ("message to edit not found", "message can't be edited", "message_id_invalid", "message to delete not found")
 _CLOSED = (
     "chat not found", "not enough rights", "have no rights", "chat_write_forbidden", "topic_closed", "topic_deleted",
     "message thread not found",
@@ -71,43 +81,14 @@ class BadToken(Exception):
 
 
 class TelegramSurface:
-    """A Surface on one bot. `bot` is initialised: its name is known."""
+    """A Surface on one bot. `bot` is initialised: its name is known. signs: whether to react to messages."""
 
     platform = PLATFORM
 
-    def __init__(self, bot: Bot) -> None:
+    def __init__(self, bot: Bot, *, signs: bool = True) -> None:
         self._bot = bot
-
-    def read(self, raw: bytes) -> Incoming | None:
-        """What an update says to us; None for what is not addressed to this bot."""
-        update = Update.de_json(json.loads(raw), self._bot)
-        message = update.message
-        if message is None or message.from_user is None or message.from_user.is_bot or message.sender_chat:
-            return None  # who writes in the name of a chat is nobody whom we could admit
-        quoted = message.reply_to_message
-        if quoted and quoted.forum_topic_created:
-            quoted = None  # in a topic every message "replies" to the topic's beginning
-        words = self._words(message)
-        if words is None or filters.StatusUpdate.ALL.check_update(update):
-            return None
-        command, text = words
-        if message.chat.type != "private" and not command and not self._addressed(message, quoted):
-            return None
-        where, user = _address(message), f"{PLATFORM}:{message.from_user.id}"
-        name, _, argument = command.partition(" ")
-        return Incoming(
-            id=f"{PLATFORM}:{where.chat}:{message.message_id}",
-            person=user,
-            conversation=":".join(filter(None, (PLATFORM, where.chat, where.thread, str(message.from_user.id)))),
-            where=where,
-            language=language_of(message.from_user.language_code),
-            text=text,
-            photos=_photos(message),
-            quote_text=(quoted.text or quoted.caption or "") if quoted else "",
-            quote_photos=_photos(quoted) if quoted else (),
-            command=name,
-            argument=argument.strip(),
-        )
+        self._signs = signs
+        self.read = Reader(bot.bot).read
 
     def rate(self, where: Address) -> Rate:
         """Telegram's own limits."""
@@ -130,27 +111,30 @@ class TelegramSurface:
                     raise Refused("too_large", limit=MAX_MEGABYTES) from error
                 raise
 
-    async def place(self, where: Address, text: str) -> str:
+    async def place(self, where: Address, page: Page) -> str:
         """Send a message in reply to the asker's."""
-        reply = ReplyParameters(int(where.message), allow_sending_without_reply=True) if where.message else None
-        thread = int(where.thread) if where.thread else None
         with _mapped():
             sent = await self._bot.send_message(
                 int(where.chat),
-                text,
-                reply_parameters=reply,
-                message_thread_id=thread,
+                page.text,
+                entities=_entities(page),
+                reply_markup=_keyboard(page),
                 link_preview_options=_NO_PREVIEW,
+                **_reply(where),
             )
         return str(sent.message_id)
 
     async def edit(self, where: Address, slot: str, page: Page) -> None:
         """Show a page in one of our messages."""
-        entities = [MessageEntity(**entity.to_dict()) for entity in page.format]  # pyright: ignore[reportUnknownArgumentType, reportAttributeAccessIssue, reportUnknownMemberType] : telegramify-markdown's own entities
         with _mapped():
             try:
                 await self._bot.edit_message_text(
-                    page.text, int(where.chat), int(slot), entities=entities, link_preview_options=_NO_PREVIEW
+                    page.text,
+                    int(where.chat),
+                    int(slot),
+                    entities=_entities(page),
+                    reply_markup=_keyboard(page),
+                    link_preview_options=_NO_PREVIEW,
                 )
             except BadRequest as error:
                 if "not modified" not in error.message.lower():
@@ -163,32 +147,27 @@ class TelegramSurface:
                 int(where.chat), "typing", message_thread_id=int(where.thread) if where.thread else None
             )
 
-    def _words(self, message: Message) -> tuple[str, str] | None:
-        """The command ("" if none; name and argument) and the text without a mention of this bot.
+    async def remove(self, where: Address, slot: str) -> None:
+        """Delete one of our messages; Telegram allows it for two days."""
+        with _mapped():
+            await self._bot.delete_message(int(where.chat), int(slot))
 
-        None for another bot's command: one that names it, or in a group one that we do not know.
-        """
-        text = message.text or message.caption or ""
-        for entity, word in _entities(message).items():
-            if entity.type == MessageEntity.BOT_COMMAND and entity.offset == 0:
-                name, _, bot = word[1:].lower().partition("@")
-                known = name in (*NAMES, "start") or message.chat.type == "private"
-                if not (bot == self._bot.username.lower() if bot else known):
-                    return None
-                return f"{name} {text[len(word) :].strip()}", ""
-        for mention in self._mentions(message):
-            text = text.replace(mention, "")
-        return "", text.strip()
+    async def send(self, where: Address, name: str, data: bytes) -> str:
+        """Send a document in reply to the asker's message."""
+        with _mapped():
+            sent = await self._bot.send_document(int(where.chat), data, filename=name, **_reply(where))
+        return str(sent.message_id)
 
-    def _mentions(self, message: Message) -> list[str]:
-        name = f"@{self._bot.username}".lower()
-        found = _entities(message).items()
-        return [word for entity, word in found if entity.type == MessageEntity.MENTION and word.lower() == name]
+    async def sign(self, where: Address, sign: str) -> None:
+        """React to the asker's message."""
+        if self._signs and where.message:
+            with _mapped():
+                await self._bot.set_message_reaction(int(where.chat), int(where.message), _SIGNS.get(sign))
 
-    def _addressed(self, message: Message, quoted: Message | None) -> bool:
-        """Whether a message in a group is for us: it mentions us or replies to us."""
-        to_us = bool(quoted and quoted.from_user and quoted.from_user.id == self._bot.id)
-        return to_us or bool(self._mentions(message))
+    async def notify(self, press: str, text: str) -> None:
+        """Show a text over the chat of the one who pressed; after some seconds Telegram no longer takes it."""
+        with _mapped():
+            await self._bot.answer_callback_query(press, text)
 
 
 class _ToInbox(asyncio.Queue[object]):
@@ -206,6 +185,23 @@ class _ToInbox(asyncio.Queue[object]):
 
 
 _NO_PREVIEW = LinkPreviewOptions(is_disabled=True)
+
+
+def _reply(where: Address) -> dict[str, Any]:
+    reply = ReplyParameters(int(where.message), allow_sending_without_reply=True) if where.message else None
+    return {"reply_parameters": reply, "message_thread_id": int(where.thread) if where.thread else None}
+
+
+def _entities(page: Page) -> list[MessageEntity]:
+    return [MessageEntity(**entity.to_dict()) for entity in page.format]  # pyright: ignore[reportUnknownArgumentType, reportAttributeAccessIssue, reportUnknownMemberType] : telegramify-markdown's own entities
+
+
+def _keyboard(page: Page) -> InlineKeyboardMarkup | None:
+    row = [InlineKeyboardButton(button.label, callback_data=button.code) for button in page.buttons]
+    return InlineKeyboardMarkup([row]) if row else None
+
+
+_MENUS = {BotCommandScopeAllPrivateChats: NAMES, BotCommandScopeAllGroupChats: IN_GROUPS}
 
 
 def make_bot(settings: BotSettings) -> Bot:
@@ -226,9 +222,9 @@ async def introduce(bot: Bot) -> None:
     while True:
         try:
             await bot.initialize()
-            for language in LANGUAGES:
-                menu = [BotCommand(name, say(language, f"menu.{name}")) for name in NAMES]
-                await bot.set_my_commands(menu, language_code=None if language == "en" else language)
+            for language, (scope, names) in product(LANGUAGES, _MENUS.items()):
+                menu = [BotCommand(name, say(language, f"menu.{name}")) for name in names]
+                await bot.set_my_commands(menu, scope(), None if language == "en" else language)
             return
         except (InvalidToken, Forbidden) as error:
             raise BadToken from error
@@ -249,45 +245,32 @@ async def serve(storage: StorageSettings, settings: BotSettings, stop: asyncio.E
 
 
 async def _run(bot: Bot, settings: BotSettings, stores: Stores, stop: asyncio.Event) -> None:
-    surface, inbox = TelegramSurface(bot), stores.inbox(PLATFORM)
+    surface, inbox = TelegramSurface(bot, signs=settings.reactions), stores.inbox(PLATFORM)
     limits = stores.limits(Rules(settings.allow, settings.deny, settings.admins, settings.open))
     delivery = Delivery(surface, stores.replies, stores.queue, stores.health)
-    commands = Commands(delivery, stores.queue, stores.history, stores.images, limits)
-    intake = Intake(
-        surface, inbox, stores.queue, stores.history, stores.images, limits, stores.health, delivery, commands
-    )
+    commands = Commands(stores, limits, delivery)
+    buttons, asking = Buttons(surface, stores, limits, delivery), Asking(surface, stores, limits, delivery)
+    intake = Intake(surface, inbox, delivery, commands, buttons, asking)
     async with Updater(bot, update_queue=_ToInbox(inbox)) as updater:
-        await updater.start_polling(bootstrap_retries=-1, allowed_updates=["message"])
+        await updater.start_polling(bootstrap_retries=-1, allowed_updates=list(READ), error_callback=_Grumble())
         try:
             await asyncio.gather(delivery.run(stop), intake.run(stop))
         finally:
             await updater.stop()
 
 
-def _entities(message: Message) -> dict[MessageEntity, str]:
-    return message.parse_entities() if message.text else message.parse_caption_entities()
+class _Grumble:
+    """Says why updates cannot be read, each reason once a minute: a failing poll is tried again many times."""
 
+    def __init__(self) -> None:
+        self._said: dict[str, float] = {}
 
-def _address(message: Message) -> Address:
-    thread = str(message.message_thread_id) if message.is_topic_message and message.message_thread_id else ""
-    group = message.chat.type != "private"
-    return Address(PLATFORM, str(message.chat.id), str(message.message_id), thread, group=group)
-
-
-def _photos(message: Message) -> tuple[FileRef, ...]:
-    """The photo of a message, or the image sent as a file; what Pillow can make of a file is seen later."""
-    if message.photo:
-        best = _best(message.photo)
-        return (FileRef(best.file_id, best.file_size),)
-    document = message.document
-    if document:
-        return (FileRef(document.file_id, document.file_size, document.mime_type or ""),)
-    return ()
-
-
-def _best(sizes: tuple[PhotoSize, ...]) -> PhotoSize:
-    ordered = sorted(sizes, key=lambda size: size.width * size.height)
-    return next((size for size in ordered if size.width * size.height >= ENOUGH), ordered[-1])
+    def __call__(self, error: TelegramError) -> None:
+        """python-telegram-bot's error callback."""
+        reason, now = describe(error), time.monotonic()
+        if now - self._said.get(reason, -60.0) >= 60:
+            self._said[reason] = now
+            log.warning("updates cannot be read: %s", reason)
 
 
 @contextmanager
@@ -298,7 +281,9 @@ def _mapped() -> Generator[None]:
     except RetryAfter as error:
         wait = error.retry_after
         raise Flooded(wait.total_seconds() if isinstance(wait, timedelta) else wait) from error
-    except (Forbidden, ChatMigrated) as error:
+    except ChatMigrated as error:
+        raise Moved(str(error.new_chat_id)) from error
+    except Forbidden as error:
         raise Closed from error
     except BadRequest as error:
         raise _bad_request(error.message.lower()) from error

@@ -11,12 +11,12 @@ from functools import partial
 from pathlib import Path
 from typing import TextIO
 
-from bots.follower import ending, waiting
 from bots.photos import Prepared, prepare
+from bots.wording import ending, waiting
 from storage.connection import RETRY, StoreDown, forever
 from storage.messages import Address, Ask, Delta, Done, Event, Final, Photo, Queued, Refused, Started, Turn, Waiting
 from storage.stores import Stores
-from storage.vision import CHAT_LIMITS, PixelLimits, share
+from storage.vision import PixelLimits
 
 PLATFORM = "terminal"
 PERSON = "terminal:owner"
@@ -106,10 +106,7 @@ class Terminal:
         return final
 
     async def _photos(self, paths: Sequence[str]) -> tuple[Photo, ...]:
-        model = await self._stores.health.model()
-        limits = CHAT_LIMITS
-        if model:
-            limits = share(PixelLimits(model.min_pixels, model.max_pixels), max(1, len(paths)), model.context)
+        limits = await self._stores.health.pixel_limits(len(paths))
         found: list[Photo] = []
         for path in paths:
             try:

@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
@@ -20,6 +20,8 @@ from redis.exceptions import NoScriptError, OutOfMemoryError, ReadOnlyError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from storage.keys import PREFIX
+
+T = TypeVar("T")
 
 # Longer than any blocking call of ours (5 s): a reply that is later than this is a dead connection.
 SOCKET_TIMEOUT = 15.0
@@ -97,12 +99,11 @@ class Scripts:
         return target.execute_command("EVALSHA", self._digests[name], 1, PREFIX, *args)
 
 
-async def persist(step: Callable[[], Awaitable[object]]) -> None:
-    """Repeat one idempotent step until the store has taken it."""
+async def persist(step: Callable[[], Awaitable[T]]) -> T:
+    """Repeat one idempotent step until the store has taken it; returns what it brings."""
     while True:
         try:
-            await step()
-            return
+            return await step()
         except StoreDown:
             await asyncio.sleep(RETRY)
 

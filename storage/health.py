@@ -9,6 +9,7 @@ from storage import keys
 from storage.connection import Client
 from storage.heartbeat import roles
 from storage.messages import Model, decode, encode
+from storage.vision import CHAT_LIMITS, PixelLimits, share
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,13 @@ class Health:
         """The model that answers or answered last; None before the first engine ever ran."""
         raw = await self._redis.get(keys.MODEL)
         return None if raw is None else decode(raw, Model)
+
+    async def pixel_limits(self, photos: int) -> PixelLimits:
+        """How large each of so many photos of one question may be, for the model that runs."""
+        model = await self.model()
+        if not model:
+            return CHAT_LIMITS
+        return share(PixelLimits(model.min_pixels, model.max_pixels), max(1, photos), model.context)
 
     async def secret(self) -> bytes:
         """32 random bytes, the same for every process of this store."""

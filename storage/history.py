@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from storage import keys
 from storage.connection import Client
-from storage.messages import Turn, decode
+from storage.messages import Ask, Turn, decode
 
 
 class History:
@@ -36,6 +36,11 @@ class History:
             present, turns = await pipe.execute()
         return [decode(turn, Turn) for turn in turns] if int(present or 0) == epoch else []
 
+    async def answer(self, ask: Ask) -> Turn | None:
+        """The turn that answered an ask, while its conversation remembers it."""
+        turns = [decode(turn, Turn) for turn in await self._redis.lrange(keys.history(ask.conversation), 0, -1)]
+        return next((turn for turn in turns if turn.ask == ask.id and turn.role == "assistant"), None)
+
     async def restart(self, conversation: str) -> None:
         """Start afresh: earlier turns are gone, questions kept for another try too, and asks under way leave none."""
         async with self._redis.pipeline(transaction=True) as pipe:
@@ -55,3 +60,14 @@ class History:
         for conversation in found:
             await self.restart(conversation.decode())
         await self._redis.delete(keys.conversations(person), keys.latest(person))
+
+    async def move(self, platform: str, former: str, chat: str) -> None:
+        """Let every conversation of a chat go on under the chat's new id."""
+        before, after = f"{platform}:{former}:", f"{platform}:{chat}:"
+        for kind in (keys.history, keys.epoch, keys.kept):
+            async for key in self._redis.scan_iter(match=kind(before) + "*", count=1000):
+                conversation = after + key.decode().removeprefix(kind(before))
+                await self._redis.renamenx(key, kind(conversation))
+                person = keys.conversations(f"{platform}:{conversation.rpartition(':')[2]}")
+                await self._redis.sadd(person, conversation)
+                await self._redis.expire(person, keys.HISTORY_TTL)

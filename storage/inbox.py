@@ -51,11 +51,11 @@ class Inbox:
         """New entries; waits up to `wait` seconds for a first one."""
         return await self._read(">", n, int(wait * 1000))
 
-    async def done(self, entry: Entry) -> None:
-        """Acknowledge and delete an entry whose ask is enqueued, or that needs none."""
+    async def done(self, *entries: Entry) -> None:
+        """Acknowledge and delete entries whose ask is enqueued, or that need none."""
         async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.xack(self._stream, GROUP, entry.id)
-            pipe.xdel(self._stream, entry.id)
+            pipe.xack(self._stream, GROUP, *(entry.id for entry in entries))
+            pipe.xdel(self._stream, *(entry.id for entry in entries))
             await pipe.execute()
 
     async def _read(self, after: str, n: int, block: int | None) -> list[Entry]:

@@ -30,6 +30,7 @@ PHOTO_INDEX = PREFIX + "imgs"  # ZSET person|sha256 -> last use, ms
 PHOTO_SIZES = PREFIX + "imgsize"  # HASH person|sha256 -> bytes; field "total" is their sum
 PHOTO_USES = PREFIX + "imguse"  # HASH person|sha256 -> asks that are waiting or running with it
 ADMINS = PREFIX + "admins"  # SET of persons who became admin by the one-time link
+MOVED = PREFIX + "moved"  # HASH chat -> the id it had before its platform gave it another
 SECRET = PREFIX + "secret"  # random, made once: names persons to the engine without naming them
 MODEL = PREFIX + "model"  # the running engine's `Model` record
 ROLES = PREFIX + "roles"  # SET of instances ever seen; each has a record with ROLE_TTL
@@ -78,6 +79,11 @@ def open_asks(outbox_name: str) -> str:
 def slots(id: str) -> str:
     """LIST of the messages that hold an answer, in order."""
     return f"{PREFIX}slots:{id}"
+
+
+def sent(id: str, fence: int, what: str) -> str:
+    """The message that went with an answer (its file, its note), empty while it is being sent: never sent twice."""
+    return f"{PREFIX}sent:{id}:{fence}:{what}"
 
 
 def message(platform: str, chat: str, message_id: str) -> str:

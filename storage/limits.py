@@ -33,10 +33,17 @@ class Limits:
 
     async def admits(self, person: str, chat: str) -> bool:
         """Whether this person may ask in this chat (`platform:chat:id`)."""
-        rules = self._rules
-        if rules.deny & {person, chat}:
+        rules, names = self._rules, {person, chat}
+        if any(":chat:" in name for name in rules.allow | rules.deny):
+            former = await self._redis.hget(keys.MOVED, chat)
+            names |= {former.decode()} if former else set()
+        if rules.deny & names:
             return False
-        return rules.open or bool(rules.allow & {person, chat}) or await self.is_admin(person)
+        return rules.open or bool(rules.allow & names) or await self.is_admin(person)
+
+    async def move(self, former: str, chat: str) -> None:
+        """What is said of a chat under its former id holds under its new one."""
+        await self._redis.hset(keys.MOVED, chat, former)
 
     async def is_admin(self, person: str) -> bool:
         """Named in ASKPIX_ADMINS, or made admin by the one-time link."""

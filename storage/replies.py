@@ -6,12 +6,13 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 
 import msgspec
+from msgspec import structs
 from redis.exceptions import ResponseError
 
 from storage import keys
 from storage.connection import Client, Scripts
 from storage.inbox import read_group
-from storage.messages import Ask, Event, Final, decode, decode_event
+from storage.messages import Ask, Event, Final, Turn, decode, decode_event, encode
 from storage.queue import Claim
 
 GROUP = "delivery"
@@ -32,7 +33,7 @@ class Finished:
     entry: str
     id: str
     event: Final
-    fence: int = 0
+    fence: int = 1 << 53  # of an entry without one, which an older askpix wrote
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,25 @@ class Replies:
             pipe.set(keys.message(ask.where.platform, ask.where.chat, message), ask.id, ex=keys.SLOTS_TTL)
             await pipe.execute()
 
+    async def mark(self, id: str, fence: int, what: str) -> str | None:
+        """Mark that `what` is being sent with an answer: None for the first to say so, else its message if known."""
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.set(keys.sent(id, fence, what), "", nx=True, ex=keys.SLOTS_TTL)
+            pipe.get(keys.sent(id, fence, what))
+            fresh, found = await pipe.execute()
+        return None if fresh else found.decode()
+
+    async def mark_sent(self, id: str, fence: int, what: str, message: str) -> None:
+        """Remember the message under which it was sent."""
+        await self._redis.set(keys.sent(id, fence, what), message, ex=keys.SLOTS_TTL)
+
+    async def move(self, ask: Ask) -> None:
+        """Keep an open ask's new place: its chat goes on under another id, its slots are lost."""
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.hset(keys.job(ask.id), "payload", encode(structs.replace(ask, question=Turn())))
+            pipe.delete(keys.slots(ask.id))
+            await pipe.execute()
+
     async def ask_of(self, platform: str, chat: str, message: str) -> str | None:
         """The id of the ask whose answer a message holds."""
         found = await self._redis.get(keys.message(platform, chat, message))
@@ -129,6 +149,6 @@ class Replies:
     async def _finished(self, outbox: str, after: str, n: int, block: int | None) -> list[Finished]:
         found = await read_group(self._redis, keys.outbox(outbox), GROUP, CONSUMER, after, n, block)
         return [
-            Finished(entry, fields[b"id"].decode(), decode_event(fields[b"event"]), int(fields.get(b"fence", 0)))  # pyright: ignore[reportArgumentType] : only final events enter an outbox
+            Finished(entry, fields[b"id"].decode(), decode_event(fields[b"event"]), int(fields.get(b"fence", 1 << 53)))  # pyright: ignore[reportArgumentType] : only final events enter an outbox
             for entry, fields in found
         ]

@@ -41,6 +41,9 @@ class Board:
         self.files: dict[str, bytes] = {}
         self.slow: dict[str, asyncio.Event] = {}
         self.fetched: list[str] = []
+        self.documents: list[tuple[str, bytes]] = []
+        self.signs: dict[str, str] = {}  # by the message that they stand at
+        self.told: list[tuple[str, str]] = []  # press and text
         self._rate = rate
 
     def texts(self, chat: str = "1") -> list[str]:
@@ -70,10 +73,10 @@ class Board:
         self._fail(f"fetch {file.id}")
         return self.files[file.id]
 
-    async def place(self, where: Address, text: str) -> str:
+    async def place(self, where: Address, page: Page) -> str:
         slot = str(100 + len(self.calls))
-        self._called("place", where, slot, Page(text))
-        self.shown[slot] = Page(text)
+        self._called("place", where, slot, page)
+        self.shown[slot] = page
         self.chats[slot] = where.chat
         self.answered[slot] = where.message
         return slot
@@ -86,6 +89,25 @@ class Board:
 
     async def typing(self, where: Address) -> None:
         self._called("typing", where, "", Page(""))
+
+    async def remove(self, where: Address, slot: str) -> None:
+        self._called("remove", where, slot, Page(""))
+        if self.shown.pop(slot, None) is None:
+            raise Gone
+
+    async def send(self, where: Address, name: str, data: bytes) -> str:
+        slot = str(100 + len(self.calls))
+        self._called("send", where, slot, Page(name))
+        self.documents.append((name, data))
+        return slot
+
+    async def sign(self, where: Address, sign: str) -> None:
+        self.signs[where.message] = sign
+        self._fail("sign")
+
+    async def notify(self, press: str, text: str) -> None:
+        self.told.append((press, text))
+        self._fail("notify")
 
     def _called(self, method: str, where: Address, slot: str, page: Page) -> None:
         self.calls.append(Call(method, where.chat, slot, page))

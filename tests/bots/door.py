@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
+from bots.asking import Asking
+from bots.buttons import Buttons
 from bots.commands import Commands
 from bots.intake import Intake
 from bots.surface import FileRef, Incoming
@@ -28,12 +30,11 @@ class Door:
 
     def start(self) -> None:
         """A fresh process: delivery and intake."""
-        stores, delivery = self.desk.stores, self.desk.start()
-        commands = Commands(delivery, stores.queue, stores.history, stores.images, self.limits)
-        intake = Intake(
-            self.desk.board, stores.inbox("telegram"), stores.queue, stores.history, stores.images, self.limits,
-            stores.health, delivery, commands,
-        )  # fmt: skip
+        stores, board, delivery = self.desk.stores, self.desk.board, self.desk.start()
+        commands = Commands(stores, self.limits, delivery)
+        buttons = Buttons(board, stores, self.limits, delivery)
+        asking = Asking(board, stores, self.limits, delivery)
+        intake = Intake(board, stores.inbox("telegram"), delivery, commands, buttons, asking)
         self.desk.running.append(asyncio.create_task(intake.run(asyncio.Event())))
 
     async def send(

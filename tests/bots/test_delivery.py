@@ -12,6 +12,7 @@ from bots.surface import Closed, Flooded, Gone, Unfit, Unreachable
 from storage import keys
 from storage.connection import Client
 from storage.messages import Address, Cancelled, Done, Failed
+from storage.queue import Claim
 from tests.bots.board import Board, worker
 from tests.bots.conftest import Desk
 from tests.storage.asks import make_ask
@@ -22,16 +23,24 @@ pytestmark = pytest.mark.usefixtures("quick")
 ELSEWHERE = Address("telegram", "2", "8")
 
 
-async def test_a_blocked_chat_costs_one_call_and_its_reply_is_acknowledged(desk: Desk) -> None:
+async def is_cancelled(desk: Desk, claim: Claim) -> bool:
+    return await desk.stores.queue.renew([claim]) == ["cancelled"]
+
+
+@pytest.mark.parametrize("running", [False, True])
+async def test_an_ask_of_a_blocked_chat_costs_one_call_and_leaves_the_engine_to_others(
+    desk: Desk, running: bool
+) -> None:
     desk.board.faults["place"].append(Closed())
     delivery = desk.start()
     await desk.stores.queue.enqueue(make_ask("a"))
+    claim = await desk.claim() if running else None
     delivery.follow(make_ask("a"))
-    await wait_until(lambda: len(desk.board.calls) == 1)
-    claim = await desk.claim()
-    await desk.stores.replies.emit(claim, "text")
-    await desk.stores.queue.finish(claim, Done("text"))
+    if claim:
+        await wait_until(lambda: is_cancelled(desk, claim))
+        await desk.stores.queue.finish(claim, Cancelled("text"))
     await wait_until(desk.delivered)
+    assert (await desk.stores.queue.counts())["queued"] == 0
     assert [call.method for call in desk.board.calls if call.method != "typing"] == ["place"]
 
 
@@ -229,7 +238,7 @@ async def test_a_ten_thousand_character_answer_fills_several_messages_in_order(d
     assert len(text) > 10_000
     await desk.answer(make_ask("a"), Done(text))
     await wait_until(desk.delivered)
-    assert "".join(desk.board.texts()) == text
+    assert "\n".join(desk.board.texts()) == text
     assert len(desk.board.shown) == 3
     assert [slot.decode() for slot in await desk.stores.redis.lrange(keys.slots("a"), 0, -1)] == list(desk.board.shown)
 
@@ -245,7 +254,7 @@ async def test_of_several_messages_one_that_was_deleted_is_replaced_and_the_orde
     del desk.board.shown[list(desk.board.shown)[1]]
     await desk.stores.queue.finish(claim, Done(text.upper()))
     await wait_until(desk.delivered)
-    assert "".join(desk.board.texts()) == text.upper()
+    assert "\n".join(desk.board.texts()) == text.upper()
 
 
 async def test_a_shorter_second_try_leaves_no_dead_words(desk: Desk) -> None:
@@ -259,7 +268,8 @@ async def test_a_shorter_second_try_leaves_no_dead_words(desk: Desk) -> None:
     claim = await desk.claim()
     await desk.stores.queue.finish(claim, Done("short"))
     await wait_until(desk.delivered)
-    assert desk.board.texts() == ["short", "…"]
+    assert desk.board.texts() == ["short"]
+    assert desk.board.calls[-1].method == "remove"
 
 
 async def test_a_stopped_answer_keeps_what_was_written_and_says_so(desk: Desk) -> None:
@@ -315,11 +325,11 @@ async def test_typing_is_shown_until_there_is_text_and_its_failure_is_nothing(de
 async def test_a_sentence_is_said_in_spite_of_floods_and_outages_but_not_into_a_closed_chat(desk: Desk) -> None:
     delivery = desk.start()
     desk.board.faults["place"].extend([Flooded(0.05), Unreachable()])
-    await delivery.say(make_ask("a").where, "hello")
+    await delivery.tools.say(make_ask("a").where, "hello")
     assert desk.board.texts() == ["hello"]
     for refusal in (Closed(), Unfit("no"), Gone()):
         desk.board.faults["place"].append(refusal)
-        await delivery.say(make_ask("a").where, "never")
+        await delivery.tools.say(make_ask("a").where, "never")
     assert desk.board.texts() == ["hello"]
 
 

@@ -27,7 +27,9 @@ class Shown:
     def __init__(self, desk: Desk, claim: Claim) -> None:
         self.desk = desk
         self.claim = claim
-        self.follower = Follower(Tools(desk.board, desk.stores.replies, Pace(), "telegram"), claim.ask)
+        self.follower = Follower(
+            Tools(desk.board, desk.stores.replies, desk.stores.queue, Pace(), "telegram"), claim.ask
+        )
         self.task = asyncio.create_task(self.follower.run())
 
     def tell(self, *events: Event) -> None:
@@ -129,6 +131,6 @@ async def test_nothing_that_comes_after_the_end_changes_it(shown: Shown) -> None
 @pytest.mark.parametrize("text", ["**bold and", "```py\nprint(", "| a | b |\n|-", "[link](http://", "_", "# "])
 async def test_a_half_written_text_is_shown_whatever_it_is_in_the_middle_of(shown: Shown, text: str) -> None:
     shown.tell(Delta(1, 0, text), Delta(1, len(text), "X"))
-    await wait_until(lambda: "X" in "".join(shown.desk.board.texts()))
+    await wait_until(lambda: shown.desk.board.texts()[0].endswith(" …"))
     shown.follower.end(Finished("1-0", "a", Done(text)))
     await asyncio.wait_for(shown.task, 2)

@@ -74,7 +74,7 @@ async def test_a_refusal_of_the_platform_s_own_has_its_sentence(door: Door) -> N
 async def test_a_message_without_words_and_photos_is_answered_with_what_can_be_read(door: Door) -> None:
     door.start()
     await door.send()
-    await wait_until(lambda: shows(door, "unreadable"))
+    await wait_until(lambda: shows(door, "ask_what"))
     await wait_until(door.settled)
 
 
@@ -88,7 +88,7 @@ async def test_a_download_that_fails_is_tried_again_and_then_asked_once(door: Do
 
 
 async def test_a_download_that_never_works_is_given_up_and_said(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bots.intake.DOWNLOAD_TRIES", 2)
+    monkeypatch.setattr("bots.asking.DOWNLOAD_TRIES", 2)
     door.desk.board.faults["fetch p1"].extend([Unreachable()] * 2)
     door.start()
     await door.send("what is it?", FileRef("p1"))

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 import askpix
-from bots.commands import NAMES
-from bots.follower import duration, ending, waiting
+from bots.commands import IN_GROUPS
 from bots.phrases import LANGUAGES, language_of, phrases, say
+from bots.wording import duration, ending, waiting
 from storage.messages import Cancelled, Done, Failed, Queued, Waiting
 
 ROOT = Path(askpix.__file__).parent
@@ -63,7 +63,7 @@ SAID = list(said())
 
 def test_the_search_finds_what_is_said() -> None:
     found = {code for _, code, _ in SAID}
-    assert {"too_large", "unreadable", "cli.no_token"} <= found
+    assert {"too_large", "ask_what", "cli.no_token"} <= found
     assert {"command.admin", "command.admin_expired", "cli.bad_setting", "cli.server_too_old", "seconds"} <= found
 
 
@@ -97,17 +97,17 @@ def test_every_language_has_the_same_codes_and_placeholders() -> None:
 def test_no_sentence_is_empty_or_long(language: str) -> None:
     for code, sentence in phrases(language).items():
         assert sentence.strip(), code
-        assert len(sentence) <= 300 or code == "command.help", code
+        assert len(sentence) <= 300 or code.startswith("command.help"), code
     assert len(phrases(language)["command.help"]) < 1000
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_menus_commands_and_settings_are_described(language: str) -> None:
     known = phrases(language)
-    assert {f"menu.{name}" for name in NAMES} == {code for code in known if code.startswith("menu.")}
-    for name in NAMES:
+    assert {f"menu.{name}" for name in IN_GROUPS} == {code for code in known if code.startswith("menu.")}
+    for name in IN_GROUPS:
         assert len(known[f"menu.{name}"]) <= 256  # Telegram's limit
-        assert f"/{name}" in known["command.help"]
+        assert f"/{name}" in known["command.help_group"]
     settings = {f"setting.{item.metadata['env']}" for kind in askpix.SETTINGS for item in fields(kind)}
     assert settings == {code for code in known if code.startswith("setting.")}
     commands = {f"help.{command.callback.__name__}" for command in askpix.app.registered_commands if command.callback}

@@ -32,16 +32,16 @@ async def test_a_reply_stands_under_its_question_or_alone_when_that_is_gone(
 ) -> None:
     question = await ann.send_text(ann.private, "what?")
     where = Address("telegram", "1001", str(question["message_id"]))
-    slot = await surface.place(where, "…")
+    slot = await surface.place(where, Page("…"))
     assert ann.private.messages[-1]["reply_to_message"]["message_id"] == question["message_id"]
     assert slot == str(ann.private.messages[-1]["message_id"])
     await ann.delete(question)
-    await surface.place(where, "again")
+    await surface.place(where, Page("again"))
     assert ann.private.texts() == ["…", "again"]
 
 
 async def test_a_page_is_shown_with_its_formatting_and_twice_is_no_error(surface: TelegramSurface, ann: User) -> None:
-    slot = await surface.place(HERE, "…")
+    slot = await surface.place(HERE, Page("…"))
     (page,) = surface.pages("🙂 **bold**, [link](http://a.b) and\n\n```py\nx < 1\n```")
     await surface.edit(HERE, slot, page)
     await surface.edit(HERE, slot, page)
@@ -53,7 +53,7 @@ async def test_a_page_is_shown_with_its_formatting_and_twice_is_no_error(surface
 
 
 async def test_every_page_of_a_long_answer_is_accepted(surface: TelegramSurface, ann: User) -> None:
-    slot = await surface.place(HERE, "…")
+    slot = await surface.place(HERE, Page("…"))
     text = "".join(f"## {n}\n\n**b** 你好🙂\n\n```py\nx = {n}\n```\n\n" for n in range(400))
     for page in surface.pages(text):
         await surface.edit(HERE, slot, page)
@@ -61,7 +61,7 @@ async def test_every_page_of_a_long_answer_is_accepted(surface: TelegramSurface,
 
 
 async def test_a_deleted_message_is_gone(surface: TelegramSurface, ann: User) -> None:
-    slot = await surface.place(HERE, "…")
+    slot = await surface.place(HERE, Page("…"))
     await ann.delete(ann.private.messages[-1])
     with pytest.raises(Gone):
         await surface.edit(HERE, slot, Page("text"))
@@ -76,13 +76,13 @@ async def test_a_message_that_is_not_ours_is_gone(surface: TelegramSurface, ann:
 async def test_a_chat_that_blocked_us_or_never_was_is_closed(
     telegram: TelegramEmulator, surface: TelegramSurface, ann: User
 ) -> None:
-    slot = await surface.place(HERE, "…")
+    slot = await surface.place(HERE, Page("…"))
     telegram.block(ann.private)
-    for call in (surface.place(HERE, "x"), surface.edit(HERE, slot, Page("x")), surface.typing(HERE)):
+    for call in (surface.place(HERE, Page("x")), surface.edit(HERE, slot, Page("x")), surface.typing(HERE)):
         with pytest.raises(Closed):
             await call
     with pytest.raises(Closed):
-        await surface.place(Address("telegram", "999"), "x")
+        await surface.place(Address("telegram", "999"), Page("x"))
 
 
 @pytest.mark.parametrize(
@@ -100,20 +100,20 @@ async def test_a_chat_or_topic_that_we_may_not_write_to_is_closed(
 ) -> None:
     telegram.fail_next("sendMessage", 400, f"Bad Request: {words}")
     with pytest.raises(Closed):
-        await surface.place(HERE, "x")
+        await surface.place(HERE, Page("x"))
 
 
 async def test_a_flood_says_for_how_long(telegram: TelegramEmulator, surface: TelegramSurface) -> None:
-    slot = await surface.place(HERE, "…")
+    slot = await surface.place(HERE, Page("…"))
     telegram.flood(1001, 6.5)
-    for call in (surface.place(HERE, "x"), surface.edit(HERE, slot, Page("x"))):
+    for call in (surface.place(HERE, Page("x")), surface.edit(HERE, slot, Page("x"))):
         with pytest.raises(Flooded) as refused:
             await call
         assert refused.value.seconds == 7
 
 
 async def test_content_that_telegram_refuses_is_unfit(surface: TelegramSurface) -> None:
-    slot = await surface.place(HERE, "…")
+    slot = await surface.place(HERE, Page("…"))
     for page in (Page("x" * 4097), Page(" "), Page("x", surface.pages("**longer**")[0].format)):
         with pytest.raises(Unfit):
             await surface.edit(HERE, slot, page)
@@ -123,9 +123,9 @@ async def test_content_that_telegram_refuses_is_unfit(surface: TelegramSurface) 
 async def test_trouble_of_telegram_s_own_is_worth_another_try(
     telegram: TelegramEmulator, surface: TelegramSurface, status: int
 ) -> None:
-    slot = await surface.place(HERE, "…")
+    slot = await surface.place(HERE, Page("…"))
     for method, call in (
-        ("sendMessage", surface.place(HERE, "x")),
+        ("sendMessage", surface.place(HERE, Page("x"))),
         ("editMessageText", surface.edit(HERE, slot, Page("x"))),
     ):
         telegram.fail_next(method, status, "trouble")
@@ -166,21 +166,21 @@ async def test_no_error_s_own_text_holds_the_token(
 ) -> None:
     await ann.send_photo(ann.private, PICTURE)
     file = await only_file(surface, bot)
-    slot = await surface.place(HERE, "…")
+    slot = await surface.place(HERE, Page("…"))
     seen: list[SurfaceError] = []
     for status in (400, 401, 403, 404, 409, 413, 429, 500):
         for method in ("sendMessage", "editMessageText", "getFile", "file", "sendChatAction"):
             telegram.fail_next(method, status, f"no: {telegram.url}/bot{telegram.token}/x")
         for call in (
-            surface.place(HERE, "x"), surface.edit(HERE, slot, Page("x")), surface.fetch(file), surface.fetch(file),
-            surface.typing(HERE),
+            surface.place(HERE, Page("x")), surface.edit(HERE, slot, Page("x")), surface.typing(HERE),
+            surface.fetch(file), surface.fetch(file),
         ):  # fmt: skip
             try:
                 await call
             except SurfaceError as error:
                 seen.append(error)
     await telegram.stop()
-    for call in (surface.place(HERE, "x"), surface.fetch(file)):
+    for call in (surface.place(HERE, Page("x")), surface.fetch(file)):
         with pytest.raises(Unreachable) as refused:
             await call
         seen.append(refused.value)
@@ -191,8 +191,10 @@ async def test_no_error_s_own_text_holds_the_token(
 
 async def test_a_bot_introduces_itself_in_every_language(telegram: TelegramEmulator, bot: Bot) -> None:
     await introduce(bot)
-    menus = {language: [item["command"] for item in menu] for (_, language), menu in telegram.api.commands.items()}
-    assert menus == {"": ["new", "stop", "forget", "help"], "zh": ["new", "stop", "forget", "help"]}
+    menus = {key: [item["command"] for item in menu] for key, menu in telegram.api.commands.items()}
+    private = ["new", "stop", "forget", "help"]
+    expected = {"all_private_chats": private, "all_group_chats": ["ask", *private]}
+    assert menus == {(scope, language): names for scope, names in expected.items() for language in ("", "zh")}
     assert bot.username == "askpix_bot"
 
 
@@ -201,7 +203,7 @@ async def test_a_bot_waits_for_telegram_to_come_up(telegram: TelegramEmulator) -
     telegram.fail_next("getMe", 502, "Bad Gateway")
     telegram.fail_next("setMyCommands", 429, "Too Many Requests", retry_after=1)
     await asyncio.wait_for(introduce(bot), 5)
-    assert ("default", "zh") in telegram.api.commands
+    assert ("all_group_chats", "zh") in telegram.api.commands
     await bot.shutdown()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from telegram import Bot
 
-from bots.surface import Incoming
+from bots.surface import Incoming, Page
 from bots.telegram_bot import TelegramSurface
 from storage.messages import Address
 from tests.bots.pictures import encoded, photo
@@ -107,7 +107,7 @@ async def test_in_a_group_a_reply_to_us_is_for_us(
     telegram: TelegramEmulator, surface: TelegramSurface, bot: Bot, ann: User
 ) -> None:
     group = telegram.group(-100)
-    await surface.place(Address("telegram", "-100"), "an answer")
+    await surface.place(Address("telegram", "-100"), Page("an answer"))
     await ann.send_text(group, "why?", reply_to=group.messages[-1])
     incoming = await said(surface, bot)
     assert (incoming.text, incoming.quote_text) == ("why?", "an answer")
@@ -130,7 +130,7 @@ async def test_a_command_is_ours_if_it_names_us_or_is_known(
     private: tuple[str, str] | None, group: tuple[str, str] | None,
 ) -> None:  # fmt: skip
     chat = telegram.group(-100)
-    await surface.place(Address("telegram", "-100"), "an answer")
+    await surface.place(Address("telegram", "-100"), Page("an answer"))
     for where, reply_to, expected in (
         (ann.private, None, private),
         (chat, None, group),
@@ -162,7 +162,7 @@ async def test_a_topic_is_a_conversation_of_its_own_and_its_beginning_is_no_quot
     incoming = await said(surface, bot)
     assert (incoming.conversation, incoming.where.thread) == ("telegram:-100:5:1001", "5")
     assert (incoming.text, incoming.quote_text) == ("what?", "")
-    await surface.place(incoming.where, "here")
+    await surface.place(incoming.where, Page("here"))
     assert group.messages[-1]["message_thread_id"] == 5
     await surface.typing(incoming.where)
 
@@ -208,14 +208,21 @@ async def test_what_a_chat_says_of_itself_is_no_question(
     assert await read(surface, bot) is None
 
 
-async def test_a_sticker_has_nothing_to_read_but_is_for_us(surface: TelegramSurface, bot: Bot, ann: User) -> None:
+async def test_a_die_has_nothing_to_read_but_is_for_us(surface: TelegramSurface, bot: Bot, ann: User) -> None:
     ann._send(ann.private, None, dice={"emoji": "🎲", "value": 3})  # pyright: ignore[reportPrivateUsage] : any other kind
     incoming = await said(surface, bot)
-    assert (incoming.text, incoming.photos, incoming.command) == ("", (), "")
+    assert (incoming.text, incoming.photos, incoming.command, incoming.refusal) == ("", (), "", "unreadable")
 
 
-async def test_edits_of_messages_are_not_read(surface: TelegramSurface, bot: Bot, ann: User) -> None:
-    await ann.edit_text(await ann.send_text(ann.private, "before"), "after")
+async def test_an_edit_is_the_same_message_again_and_a_command_is_done_once(
+    surface: TelegramSurface, bot: Bot, ann: User
+) -> None:
+    question = await ann.send_text(ann.private, "before")
+    before = await said(surface, bot)
+    await ann.edit_text(question, "after")
+    after = await said(surface, bot)
+    assert (after.id, after.text, before.edited, after.edited) == (before.id, "after", False, True)
+    await ann.edit_text(question, "/new")
     assert await read(surface, bot) is None
 
 

@@ -1,0 +1,70 @@
+"""What a press on a button under an answer does: Stop, Regenerate, the file. Only the asker and admins may press."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+
+from msgspec import structs
+
+from bots.delivery import Delivery
+from bots.phrases import say
+from bots.surface import Incoming, Surface, SurfaceError
+from storage.limits import Limits
+from storage.messages import Refused
+from storage.queue import Found
+from storage.stores import Stores
+
+
+class Buttons:
+    """One platform's buttons; a message finds its ask in the store, so old ones work after any restart."""
+
+    def __init__(self, surface: Surface, stores: Stores, limits: Limits, delivery: Delivery) -> None:
+        self._surface = surface
+        self._stores = stores
+        self._limits = limits
+        self._delivery = delivery
+
+    async def press(self, incoming: Incoming) -> None:
+        """Do what a button says and tell its presser, or tell why not."""
+        try:
+            where = incoming.where
+            id = await self._stores.replies.ask_of(where.platform, where.chat, where.message)
+            found = await self._stores.queue.find(id) if id else None
+            code, args = await self._do(incoming, found) if found else "button.unknown", {}
+        except Refused as refusal:
+            code, args = refusal.code, refusal.details
+        with suppress(SurfaceError):  # after some seconds nobody can be told any more
+            await self._surface.notify(incoming.press, say(incoming.language, code, **args))
+
+    async def _do(self, incoming: Incoming, found: Found) -> str:
+        """The phrase code of what came of it. Raises Refused."""
+        ask = found.ask
+        if incoming.person != ask.person and not await self._limits.is_admin(incoming.person):
+            return "button.not_yours"
+        match incoming.button:
+            case "stop":
+                stopped = await self._stores.queue.cancel(ask.lane, id=ask.id)
+                return "button.stopping" if stopped else "button.finished"
+            case "again":
+                if not await self._limits.admits(incoming.person, incoming.chat):
+                    return "button.not_yours"
+                return await self._again(incoming, found)
+            case "file":
+                answer = await self._stores.history.answer(ask)
+                sent = answer and await self._delivery.tools.send_file(ask, answer.text)
+                return "button.file" if sent else "button.unknown"
+            case _:
+                return "button.unknown"
+
+    async def _again(self, incoming: Incoming, found: Found) -> str:
+        if found.open:
+            return "button.open"
+        if not found.known:
+            return "button.older"
+        await self._limits.take(incoming.person)
+        ask = structs.replace(found.ask, asked_at=time.time())
+        answer = await self._stores.queue.amend(ask, found.fence, newest=True)
+        if answer == "ok":
+            await self._delivery.redo(ask, found.fence + 1)
+        return {"ok": "button.again", "older": "button.older", "changed": "button.open"}[answer]

@@ -48,7 +48,7 @@ _BLOCK = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 _MATH = (
-    r"\$\$(.{1,1000}?)\$\$|\\\[(.{1,1000}?)\\\]|\\\((.{1,1000}?)\\\)"
+    r"\$\$(.{1,1000}?)\$\$|\\\[(.{1,1000}?)\\\]|\\\((.{1,1000}?)\\\)|\$([_^](?:\w|\{[^{}$\n]{1,50}\}))\$"
     # Dollars around a formula, not prices or $names: no letter or digit at their outer sides, nor words between them.
     r"|(?<![A-Za-z0-9$\\])\$(?=\S)([^$`\n]{0,200}?[\\^_{}][^$`\n]{0,200}?|(?:(?!\s[A-Za-z]{2}|[A-Za-z]{2}\s|[\u3000-\u9fff，])"
     r"[^$`\n]){1,200}?)(?<=\S)\$(?![A-Za-z0-9$])"
@@ -56,7 +56,8 @@ _MATH = (
 _NESTED = r"^[ \t]*(?:(?:[-*+>]|\d+[.)])[ \t]+){9,}"  # a model that loops; the converter takes minutes over thousands
 # What the converter takes for HTML, a formula, a spoiler or the definition of a link, and drops or hides.
 _LITERAL = re.compile(
-    rf"(?P<code>(?:\n +(?=```))?(?P<tick>`+)(?!`).+?(?<!`)(?P=tick)(?!`))|{_MATH}|{_NESTED}|<|\$|\|\||(?<=\]):",
+    rf"(?P<code>(?:\n +(?=```))?(?P<tick>`+)(?!`).+?(?<!`)(?P=tick)(?!`))|\*\*(?=\S)(?P<bold>[^*\n]+)\*\*"
+    rf"|{_MATH}|{_NESTED}|\\?[<$]|\|\||(?<=\]):",
     re.DOTALL | re.MULTILINE,
 )
 
@@ -140,11 +141,19 @@ def _literal(match: re.Match[str]) -> str:
     if match["code"]:
         # Without an empty line before it, the converter glues code to the line before.
         return "\n" * match[0].startswith("\n") + match[0].replace("<", _HIDE[ord("<")])
-    if math := next(filter(None, match.groups()[2:]), None):
+    if match["bold"]:
+        bold = _LITERAL.sub(_literal, match["bold"])
+        around = match.string[match.start() - 1 : match.start()] + match.string[match.end() : match.end() + 1]
+        # CommonMark sees none in 前**“好”**后 and 前**`a`**后: marks of a sentence go outside, code gets a joiner.
+        if re.search(r"\w", around) and (edges := re.fullmatch(r"([^\w`]*)(.*[\w`])([^\w`]*)", bold)):
+            words = re.sub(r"^(?=`)|(?<=`)$", "\u2060", edges[2])
+            return f"{edges[1]}**{words}**{edges[3]}"
+        return f"**{bold}**"
+    if math := next(filter(None, match.groups()[3:]), None):
         math = re.sub(r"\\sqrt\s*\{([^{}]{2,})\}", r"√(\1)", math)
         plain = cast("str", _LATEX.convert(math))  # pyright: ignore[reportUnknownMemberType] : has no types
         return (plain.strip() or math).translate(_HIDE)
-    return match[0].translate(_HIDE)
+    return match[0].lstrip("\\").translate(_HIDE)
 
 
 def _table(lines: list[str], rule: str) -> Shown:

@@ -159,11 +159,30 @@ def test_an_answer_that_is_half_written_is_shown(text: str) -> None:
         (r"`$x^2$`, `\(\alpha\)` and \(\alpha\)", r"$x^2$, \(\alpha\) and α"),
         ("```\n$x^2$ \\(\\alpha\\) ||x||\n[1]: a\n```", "$x^2$ \\(\\alpha\\) ||x||\n[1]: a"),
         ("1. do\n   ```sh\n   ls\n\n   cd\n   ```\n2. next", "1. do\nls\n\ncd\n2. next"),
+        ("H$_2$O, 10$^{-3}$, \\$5 and \\$6", "H₂O, 10⁻³, $5 and $6"),
         ("# T\n\ntext\n\n- [ ] a\n- [x] b", "T\ntext\n\n⬜ a\n✅ b"),
     ],
 )
 def test_formulas_become_readable_and_code_stays_as_it_is(markdown: str, shown: str) -> None:
     assert [page.text for page in telegram_pages(markdown)] == [shown]
+
+
+@pytest.mark.parametrize(
+    ("markdown", "bold"),
+    [
+        ("**注意：**请看", ["注意"]),
+        ("他说**“好”**吧（见图）**是**的", ["好", "是"]),
+        ("**甲**和（乙）**丙**", ["甲", "丙"]),
+        ("**用 `x()`**和（乙）**`丙`**丁", ["用 x()", "丙"]),
+        ("**Note:** text", ["Note:"]),
+    ],
+)
+def test_bold_is_seen_between_chinese_characters_too(markdown: str, bold: list[str]) -> None:
+    (page,) = telegram_pages(markdown)
+    assert page.text.replace("\u2060", "") == re.sub(r"[*`]", "", markdown)
+    assert [
+        page.text[e.offset : e.offset + e.length].strip("\u2060") for e in entities(page) if e.type == "bold"
+    ] == bold
 
 
 def test_a_small_table_is_aligned_by_the_width_that_is_seen() -> None:

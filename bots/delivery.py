@@ -52,6 +52,7 @@ class Delivery:
             await self.resume(ask.id)
         if ask.id in self._followers:  # else it is answered and shown by now
             self._followers[ask.id].redo(ask, fence)
+            self._spawn(self._adorn(self._surface.sign(ask.where, "seen")))
 
     async def resume(self, id: str, *, closed: bool = False) -> None:
         """Follow an ask of a former life. A closed one is followed only for the outbox entry that closed it."""

@@ -122,7 +122,7 @@ class Follower:
     def redo(self, ask: Ask, fence: int) -> None:
         """The ask is asked anew: what was shown of lower fences is dead."""
         self.ask, self.fence, self.text, self.final = ask, fence, b"", None
-        self._status, self._offer_file, self._closed = Waiting("again"), False, False
+        self._status, self._offer_file, self._closed = None, False, False
         self._ended.clear()
         self._changed.set()
 

@@ -73,7 +73,7 @@ _LETTER = re.compile(r"(?s)(?<!\u200d)(?![\u200d\ufe0f\u20e3\u0300-\u036f\U0001f
 def telegram_pages(markdown: str) -> list[Page]:
     """Markdown as Telegram text and entities (MessageEntity of telegramify-markdown), at most 4096 units a page."""
     growing = markdown.endswith(GROWING)
-    text, entities = _joined(_blocks(markdown.removesuffix(GROWING) if growing else markdown, growing))
+    text, entities = _joined(_blocks(markdown.removesuffix(GROWING).rstrip() if growing else markdown, growing))
     pages = list(_cut(text, entities)) or [Page("…")]
     if growing and utf16_len(pages[-1].text) + 2 <= TELEGRAM_LIMIT and pages[-1].text != "…":
         pages[-1] = Page(pages[-1].text + GROWING, pages[-1].format)
@@ -134,7 +134,7 @@ def _shown(source: str, kind: str) -> Shown:
         entity.url = entity.url and entity.url.translate(_SHOW)
     if kind == "table" and re.fullmatch(r"-[-+]*", text.partition("\n")[2].partition("\n")[0]):
         return _table(text.split("\n"), source.split("\n")[1])
-    return text, entities
+    return text, list(_within(entities, 0, utf16_len(text)))
 
 
 def _literal(match: re.Match[str]) -> str:

@@ -140,7 +140,20 @@ def test_a_text_without_words_is_still_one_page(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["…", "a …", "**bold", "**bold …", "```py\nprint(1 …", "| a |\n|-", "[link](http://a", "$x^"]
+    "text",
+    [
+        "…",
+        "a …",
+        "**bold",
+        "**bold …",
+        "    a    \n\n：🙂",
+        "# a \u2028\n\n🙂",
+        "$$\n",
+        "```py\nprint(1 …",
+        "| a |\n|-",
+        "[link](http://a",
+        "$x^",
+    ],
 )
 def test_an_answer_that_is_half_written_is_shown(text: str) -> None:
     check(telegram_pages(text))

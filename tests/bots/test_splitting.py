@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
@@ -275,57 +274,6 @@ def test_a_page_ends_where_the_text_has_a_joint(piece: str, first: str, last: st
     check(pages)
     assert len(pages) > 1
     assert all(page.text.startswith(first) and page.text.endswith(last) for page in pages)
-
-
-def prose(n: int) -> str:
-    return (
-        f"Some **bold {n}** and _slanted_ `code {n}` in [a link](http://a.b/c_{n}), 你好世界 🙂👍🏽, \\(x_1\\), $5. "
-        * (n % 9)
-    )
-
-
-BLOCKS: list[Callable[[int], str]] = [
-    prose,
-    lambda n: f"{'#' * (n % 4 + 1)} Title **{n}**",
-    lambda n: "\n".join(f"{'  ' * (i % 3)}- item {i} of **list {n}**" for i in range(n)),
-    lambda n: "\n\n".join(f"{i}. step {i}\n   - within {n}" for i in range(1, n)),
-    lambda n: "```py\n" + "\n".join(f"{'    ' * (i % 3)}line_{i} = {n} # 🙂" for i in range(2 * n)) + "\n```",
-    lambda n: "| 名 | n |\n|----|--:|\n" + "\n".join(f"| 苹果{i} | **{n}** |" for i in range(n)),
-    lambda n: f"| name | {'wide ' * 12} |\n|--|--|\n" + "\n".join(f"| {i} | cell {n} |" for i in range(n)),
-    lambda n: "\n".join(f"> quoted *words* {i}" for i in range(n)),
-]
-ANSWERS = st.lists(st.tuples(st.sampled_from(BLOCKS), st.integers(1, 60)), min_size=20, max_size=60)
-
-
-def answer(parts: list[tuple[Callable[[int], str], int]]) -> str:
-    return "\n\n".join(block(n) for block, n in parts)[:20_000]
-
-
-@settings(max_examples=12, deadline=None)
-@given(ANSWERS)
-def test_no_page_of_a_long_answer_is_nearly_empty(parts: list[tuple[Callable[[int], str], int]]) -> None:
-    pages = telegram_pages(answer(parts))
-    check(pages)
-    assert all(units(page.text) > TELEGRAM_LIMIT / 3 for page in pages[:-1])
-    shown = words(" ".join(page.text for page in pages))
-    expected = words(re.sub(r"\(http[^)]*\)?|```py|\| (name|wide)[^\n]*|\b_|_\b|\$", " ", answer(parts)))
-    left = iter(shown)
-    # In order; a wide table says its header with each row, and x_1 is shown as x₁.
-    assert all(word in left for word in expected if word != "x_1")
-
-
-@settings(max_examples=12, deadline=None)
-@given(ANSWERS, st.integers(0, 40))
-def test_a_full_page_stays_as_it_is_while_the_answer_grows(
-    parts: list[tuple[Callable[[int], str], int]], start: int
-) -> None:
-    text = answer(parts)
-    before: list[Page] = []
-    for length in range(start, len(text), 41):
-        pages = telegram_pages(f"{text[:length]} …")
-        assert pages[: len(before) - 1] == before[:-1]
-        before = pages
-    assert telegram_pages(text)[: len(before) - 1] == before[:-1]
 
 
 @settings(max_examples=150, deadline=None)

@@ -1,4 +1,4 @@
-"""Telegram: this file and telegram_reading.py alone know python-telegram-bot.
+"""Telegram: the telegram_*.py files alone know python-telegram-bot.
 
 Updates go raw into the inbox before Telegram is told that they arrived.
 """
@@ -7,37 +7,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import time
 from collections.abc import Generator
 from contextlib import contextmanager
-from datetime import timedelta
-from itertools import product
 from typing import Any
 
 from telegram import (
     Bot,
-    BotCommand,
-    BotCommandScopeAllGroupChats,
-    BotCommandScopeAllPrivateChats,
     InlineKeyboardButton,
     InlineKeyboardMarkup,
     LinkPreviewOptions,
     MessageEntity,
     ReplyParameters,
-    Update,
 )
-from telegram.error import BadRequest, ChatMigrated, Forbidden, InvalidToken, RetryAfter, TelegramError
-from telegram.ext import Updater
+from telegram.error import BadRequest, ChatMigrated, Forbidden, RetryAfter, TelegramError
 from telegram.request import HTTPXRequest
 
 from bots.asking import Asking
 from bots.buttons import Buttons
-from bots.commands import IN_GROUPS, NAMES, Commands
+from bots.commands import Commands
 from bots.delivery import Delivery
 from bots.intake import Intake
 from bots.photos import MAX_MEGABYTES
-from bots.phrases import LANGUAGES, say
 from bots.settings import BotSettings
 from bots.splitting import telegram_pages
 from bots.surface import (
@@ -52,14 +42,13 @@ from bots.surface import (
     Unfit,
     Unreachable,
 )  # fmt: skip
-from bots.telegram_reading import PLATFORM, READ, Reader
-from storage.connection import persist
-from storage.inbox import Inbox
+from bots.telegram_polling import BadToken, introduce, poll, seconds, set_menus
+from bots.telegram_reading import PLATFORM, Reader
 from storage.limits import Rules
-from storage.logs import describe
 from storage.messages import Address, Refused
 from storage.settings import StorageSettings
 from storage.stores import Stores, living
+from storage.tasks import end, first_of
 
 log = logging.getLogger(__name__)
 
@@ -74,10 +63,6 @@ _CLOSED = (
     "chat not found", "not enough rights", "have no rights", "chat_write_forbidden", "topic_closed", "topic_deleted",
     "message thread not found",
 )  # fmt: skip
-
-
-class BadToken(Exception):
-    """Telegram does not know this token."""
 
 
 class TelegramSurface:
@@ -170,20 +155,6 @@ class TelegramSurface:
             await self._bot.answer_callback_query(press, text)
 
 
-class _ToInbox(asyncio.Queue[object]):
-    """python-telegram-bot confirms an update on its next poll after put(): so put() writes it to the inbox first."""
-
-    def __init__(self, inbox: Inbox) -> None:
-        super().__init__()
-        self._inbox = inbox
-
-    async def put(self, item: object) -> None:
-        """Durable on return; while the store is away nothing is confirmed."""
-        if isinstance(item, Update):
-            raw = item.to_json().encode()
-            await persist(lambda: self._inbox.put(str(item.update_id), raw))
-
-
 _NO_PREVIEW = LinkPreviewOptions(is_disabled=True)
 
 
@@ -201,9 +172,6 @@ def _keyboard(page: Page) -> InlineKeyboardMarkup | None:
     return InlineKeyboardMarkup([row]) if row else None
 
 
-_MENUS = {BotCommandScopeAllPrivateChats: NAMES, BotCommandScopeAllGroupChats: IN_GROUPS}
-
-
 def make_bot(settings: BotSettings) -> Bot:
     """A bot on the configured Bot API server. Raises BadToken without a token."""
     if not settings.telegram_token:
@@ -213,25 +181,6 @@ def make_bot(settings: BotSettings) -> Bot:
         settings.telegram_token, base_url=f"{settings.telegram_api_url}/bot", base_file_url=f"{files}/bot",
         request=HTTPXRequest(connection_pool_size=WRITES, pool_timeout=60.0, httpx_kwargs={"trust_env": True}),
     )  # fmt: skip
-
-
-async def introduce(bot: Bot) -> None:
-    """Learn our name and set the command menu; waits for Telegram. Raises BadToken."""
-    os.environ["PTB_TIMEDELTA"] = "1"  # retry_after as a timedelta: the library's future form, without its warning
-    backoff = 0.5
-    while True:
-        try:
-            await bot.initialize()
-            for language, (scope, names) in product(LANGUAGES, _MENUS.items()):
-                menu = [BotCommand(name, say(language, f"menu.{name}")) for name in names]
-                await bot.set_my_commands(menu, scope(), None if language == "en" else language)
-            return
-        except (InvalidToken, Forbidden) as error:
-            raise BadToken from error
-        except TelegramError as error:
-            log.warning("Telegram cannot be reached: %s", describe(error))
-            await asyncio.sleep(backoff)
-            backoff = min(2 * backoff, 30.0)
 
 
 async def serve(storage: StorageSettings, settings: BotSettings, stop: asyncio.Event) -> None:
@@ -251,26 +200,12 @@ async def _run(bot: Bot, settings: BotSettings, stores: Stores, stop: asyncio.Ev
     commands = Commands(stores, limits, delivery)
     buttons, asking = Buttons(surface, stores, limits, delivery), Asking(surface, stores, limits, delivery)
     intake = Intake(surface, inbox, delivery, commands, buttons, asking)
-    async with Updater(bot, update_queue=_ToInbox(inbox)) as updater:
-        await updater.start_polling(bootstrap_retries=-1, allowed_updates=list(READ), error_callback=_Grumble())
+    async with bot:
+        menus = asyncio.create_task(set_menus(bot))
         try:
-            await asyncio.gather(delivery.run(stop), intake.run(stop))
+            await first_of(delivery.run(stop), intake.run(stop), poll(bot, inbox))
         finally:
-            await updater.stop()
-
-
-class _Grumble:
-    """Says why updates cannot be read, each reason once a minute: a failing poll is tried again many times."""
-
-    def __init__(self) -> None:
-        self._said: dict[str, float] = {}
-
-    def __call__(self, error: TelegramError) -> None:
-        """python-telegram-bot's error callback."""
-        reason, now = describe(error), time.monotonic()
-        if now - self._said.get(reason, -60.0) >= 60:
-            self._said[reason] = now
-            log.warning("updates cannot be read: %s", reason)
+            await end([menus])
 
 
 @contextmanager
@@ -279,8 +214,7 @@ def _mapped() -> Generator[None]:
     try:
         yield
     except RetryAfter as error:
-        wait = error.retry_after
-        raise Flooded(wait.total_seconds() if isinstance(wait, timedelta) else wait) from error
+        raise Flooded(seconds(error)) from error
     except ChatMigrated as error:
         raise Moved(str(error.new_chat_id)) from error
     except Forbidden as error:

@@ -9,7 +9,7 @@ from telegram import Bot
 
 from bots.settings import BotSettings
 from bots.surface import Closed, FileRef, Flooded, Gone, Page, SurfaceError, Unfit, Unreachable
-from bots.telegram_bot import BadToken, TelegramSurface, introduce, make_bot
+from bots.telegram_bot import BadToken, TelegramSurface, introduce, make_bot, set_menus
 from storage.messages import Address, Refused
 from tests.bots.pictures import encoded, photo
 from tests.emulators.telegram import TelegramEmulator
@@ -191,6 +191,7 @@ async def test_no_error_s_own_text_holds_the_token(
 
 async def test_a_bot_introduces_itself_in_every_language(telegram: TelegramEmulator, bot: Bot) -> None:
     await introduce(bot)
+    await set_menus(bot)
     menus = {key: [item["command"] for item in menu] for key, menu in telegram.api.commands.items()}
     private = ["new", "stop", "forget", "help"]
     expected = {"all_private_chats": private, "all_group_chats": ["ask", *private]}
@@ -203,6 +204,7 @@ async def test_a_bot_waits_for_telegram_to_come_up(telegram: TelegramEmulator) -
     telegram.fail_next("getMe", 502, "Bad Gateway")
     telegram.fail_next("setMyCommands", 429, "Too Many Requests", retry_after=1)
     await asyncio.wait_for(introduce(bot), 5)
+    await asyncio.wait_for(set_menus(bot), 5)
     assert ("all_group_chats", "zh") in telegram.api.commands
     await bot.shutdown()
 

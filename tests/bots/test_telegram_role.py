@@ -140,7 +140,7 @@ async def test_whatever_fails_the_log_holds_no_token_no_traceback_and_no_words(
     async with running(telegram, store_url, tmp_path):
         await everything_fails_once(telegram, stores)
     shown = capsys.readouterr().err
-    assert "bots.telegram_bot: Telegram cannot be reached" in shown
+    assert "bots.telegram_polling: Telegram cannot be reached" in shown
     assert telegram.token.lower() not in shown.lower()
     assert "Traceback" not in shown
     assert "words" not in shown

@@ -31,15 +31,16 @@ def clean(text: str) -> str:
 def pieces(turn: Turn, kept: Container[str]) -> Iterator[str | Photo]:
     """A turn's content in order: quoted photos, quoted words, own photos, own words. `kept` has the photos' names.
 
-    An album's captions stand each behind its photo; a single one is the question and stands last, as under one photo.
+    An album's captions stand each behind its photo and what was asked besides stands last; a single one is the question
+    and stands last too, as under one photo.
     Texts never touch: engines join neighbours differently. Answers are cleaned too, a model may spell what it was told.
     """
     text = clean(turn.text.strip() if turn.role == "user" else turn.text)
     captions = [clean(photo.caption.strip()) for photo in turn.photos]
     groups: list[tuple[tuple[Photo, ...], str]]
-    if sum(map(bool, captions)) > 1:
+    if sum(map(bool, (*captions, text))) > 1:
         groups = [((photo,), caption) for photo, caption in zip(turn.photos, captions, strict=True)]
-        groups.append(((), f"\n{text}" if text else ""))
+        groups.append(((), f"\n{text}" if text and captions[-1] else text))
     else:
         groups = [(turn.photos, text or "".join(captions))]
     if turn.quote:
@@ -49,7 +50,7 @@ def pieces(turn: Turn, kept: Container[str]) -> Iterator[str | Photo]:
     for photos, following in groups:
         for photo in photos:
             if photo.sha256 not in kept:
-                words += GONE + "\n"
+                words += ("\n" if words and not words.endswith("\n") else "") + GONE + "\n"
                 continue
             if words:
                 yield words

@@ -11,11 +11,12 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from inference import budget
 from inference.engine import Engine, EngineAddress, Generation
 from inference.prompt import GONE, OPENING, SYSTEM, clean, messages, template
-from storage.messages import Quote, Turn
+from storage.messages import Photo, Quote, Turn
 from storage.vision import image_tokens
 from tests.inference.turns import TEXTS, conversation, picture
 
@@ -84,6 +85,46 @@ def test_a_photo_that_is_gone_leaves_a_mark_in_its_place():
     assert content(turn, kept) == [f"{GONE}\nThey quote this message:\na\n\n", OWN, f"{GONE}\nb"]
     assert content(turn, {}) == f"{GONE}\nThey quote this message:\na\n\n{GONE}\n{GONE}\nb"
     assert image_tokens(64, 64) - 2 == template(turn, kept)[1]
+
+
+def captioned(*captions: str) -> tuple[Photo, ...]:
+    """An album of our two photos in turn, with these captions."""
+    return tuple(structs.replace((OWN, OTHER)[at % 2], caption=caption) for at, caption in enumerate(captions))
+
+
+@pytest.mark.parametrize("captions", [("which?", "", ""), ("", " which? ", ""), ("", "", "which?")])
+def test_an_albums_only_caption_is_the_question_behind_every_photo(captions: tuple[str, ...]):
+    assert described(Turn("user", "", captioned(*captions))) == ["OWN", "OTHER", "OWN", "which?"]
+
+
+def test_several_captions_stand_each_behind_its_photo():
+    assert described(Turn("user", "", captioned("a", "", "b"))) == ["OWN", "a", "OTHER", "OWN", "b"]
+    assert described(Turn("user", "", captioned("a", "b", ""))) == ["OWN", "a", "OTHER", "b", "OWN"]
+    quoted = Turn("user", "", captioned("a", "b"), Quote("look", (OTHER,)))
+    assert described(quoted) == ["OTHER", "They quote this message:\nlook\n\n", "OWN", "a", "OTHER", "b"]
+
+
+def test_what_was_asked_besides_the_captions_stands_last_and_drops_none():
+    assert described(Turn("user", "which?", captioned("", "b"))) == ["OWN", "OTHER", "b\nwhich?"]
+    assert described(Turn("user", "which?", captioned("a", ""))) == ["OWN", "a", "OTHER", "which?"]
+    assert described(Turn("user", "which?", captioned("", ""))) == ["OWN", "OTHER", "which?"]
+
+
+def test_a_caption_keeps_its_place_when_its_photo_is_gone():
+    kept = {OWN.sha256: OWN_BYTES}
+    assert described(Turn("user", "", captioned("a", "b")), kept) == ["OWN", f"a\n{GONE}\nb"]
+    assert described(Turn("user", "", captioned("a", "b", "c")), kept) == ["OWN", f"a\n{GONE}\nb", "OWN", "c"]
+
+
+def test_a_special_token_in_a_caption_is_only_words():
+    (_, first, _, second) = described(Turn("user", "", captioned("<|im_end|>", "e\u0301 <|image_pad|>")))
+    assert (first, second) == ("< |im_end|>", "é < |image_pad|>")
+
+
+def described(turn: Turn, kept: dict[str, bytes] = KEPT) -> list[str]:
+    """A turn's content with its photos by name."""
+    names = {OWN.sha256: "OWN", OTHER.sha256: "OTHER"}
+    return [part if isinstance(part, str) else names[part.sha256] for part in content(turn, kept)]
 
 
 def call(address: EngineAddress) -> httpx.AsyncClient:

@@ -7,6 +7,7 @@ import io
 import random
 from functools import lru_cache
 
+from msgspec import structs
 from PIL import Image
 
 from storage.messages import Photo, Quote, Turn
@@ -43,7 +44,8 @@ def photos(rng: random.Random, most: int, kept: dict[str, bytes]) -> tuple[Photo
     """Up to `most` photos; one in six is no longer kept."""
     made = [picture(*rng.choice(SIZES), rng.randrange(8)) for _ in range(rng.randint(0, most))]
     kept.update({photo.sha256: data for photo, data in made if rng.random() > 1 / 6})
-    return tuple(photo for photo, _ in made)
+    captioned = rng.random() < 0.3
+    return tuple(structs.replace(photo, caption=rng.choice(TEXTS) if captioned else "") for photo, _ in made)
 
 
 def conversation(rng: random.Random, exchanges: int) -> tuple[list[Turn], dict[str, bytes]]:

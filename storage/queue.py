@@ -31,7 +31,7 @@ class Found:
 
     ask: Ask
     known: bool
-    state: str  # "queued", "running", "done", "failed" or "cancelled"
+    state: str  # "queued", "running", "done", "failed" or "cancelled" (also while its worker is still to hear of it)
     fence: int
 
     @property
@@ -82,7 +82,9 @@ class Queue:
 
     async def find(self, id: str) -> Found | None:
         """An ask by its id, with the question that it asks or asked; None when nothing is known of it any more."""
-        payload, question, state, fence = await self._redis.hmget(keys.job(id), "payload", "question", "state", "fence")
+        payload, question, state, fence, stopped = await self._redis.hmget(
+            keys.job(id), "payload", "question", "state", "fence", "cancel"
+        )
         if payload is None:
             return None
         ask = _whole(payload, question)
@@ -90,13 +92,14 @@ class Queue:
             turns = [decode(turn, Turn) for turn in await self._redis.lrange(keys.history(ask.conversation), 0, -1)]
             asked = [turn for turn in turns if turn.ask == id and turn.role == "user"]
             ask = msgspec.structs.replace(ask, question=asked[0] if asked else Turn())
-        return Found(ask, ask.question != Turn(), state.decode(), int(fence))
+        return Found(ask, ask.question != Turn(), "cancelled" if stopped else state.decode(), int(fence))
 
     async def amend(self, ask: Ask, fence: int, *, newest: bool = False) -> Amended:
         """Answer an ask of this id anew, as `ask` says it now: waiting, running or closed. Its fence becomes fence + 1.
 
-        "changed": it is no longer under the fence that `find` saw. newest: only if no later question of its
-        conversation was answered, else "older". Raises Refused("queue_full").
+        "changed": it is no longer under the fence that `find` saw. newest: its asker wants it, also if it was stopped,
+        and no later question of its conversation was answered, else "older"; without, a stopped one is "changed".
+        Raises Refused("queue_full").
         """
         answer: bytes = await self._scripts.call(
             "amend", ask.id, fence, int(newest), self._limit, *_parts(ask), _members(ask)

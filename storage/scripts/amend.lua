@@ -1,10 +1,12 @@
 -- id fence newest(0|1) limit payload question photos -> "ok", "changed", "older" or "full"
 -- The ask is answered anew under the next fence, in front of its lane; whatever its former fence brings is dead.
 -- "changed": it is not under the fence that the caller saw. "older": not the newest of its conversation, as asked for.
+-- What its asker stopped is answered anew by the asker's own wish only, and that wish is for the newest.
 local id, fence, newest, limit = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
-local f = redis.call('HMGET', job(id), 'fence', 'state', 'lane', 'photos', 'conversation', 'outbox', 'entry', 'turns')
+local f = redis.call('HMGET', job(id), 'fence', 'state', 'lane', 'photos', 'conversation', 'outbox', 'entry', 'turns',
+  'passing', 'cancel')
 local state, name = f[2], f[3]
-if f[1] ~= fence then return 'changed' end
+if f[1] ~= fence or newest == '0' and (f[10] or state == 'cancelled') then return 'changed' end
 if newest == '1' and f[8] and not is_of(redis.call('LINDEX', P .. 'h:' .. f[5], -1), id) then return 'older' end
 local closed = state ~= 'queued' and state ~= 'running'
 if closed and tonumber(redis.call('HGET', COUNTS, 'queued') or 0) >= limit then return 'full' end

@@ -128,8 +128,8 @@ class Machine(RuleBasedStateMachine):
             if found.state != "queued":  # in front of its lane
                 self.enqueued[person].remove(id)
                 self.enqueued[person].insert(0, id)
-        else:
-            assert (answer, newest) == ("older", True)
+        else:  # what was stopped is taken up by its asker's own wish only
+            assert (answer, newest) == ("older", True) or (answer, newest, found.state) == ("changed", False, "cancelled")
 
     @invariant()
     def each_job_is_in_exactly_one_place(self) -> None:

@@ -37,10 +37,19 @@ class _Parcel:
     entries: list[Entry]
     messages: list[Incoming]
     at: float  # when the newest came, by the loop's clock
+    lines: set[str] = field(default_factory=set[str])  # in which it stands: its person's, and its album's
+    after: list[asyncio.Task[None]] = field(default_factory=list[asyncio.Task[None]])  # whose turn comes before
     more: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def complete(self) -> None:
-        """Wait until no other message is waited for."""
+        """Wait until no other message is waited for, and its turn has come."""
+        await self._gather()
+        while self.after:
+            after, self.after = self.after, []
+            await asyncio.wait(after)
+            await self._gather()
+
+    async def _gather(self) -> None:
         while (left := self.left(asyncio.get_running_loop().time())) > 0:
             self.more.clear()
             with suppress(TimeoutError):
@@ -68,7 +77,7 @@ class Intake:
         self._buttons = buttons
         self._asking = asking
         self._albums: dict[str, _Parcel] = {}  # by ask, while they are waited for
-        self._turns: dict[str, asyncio.Task[None]] = {}  # by person, the newest
+        self._turns: dict[str, asyncio.Task[None]] = {}  # by line, the newest
         self._tasks: dict[str, asyncio.Task[None]] = {}  # by entry
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -106,29 +115,39 @@ class Intake:
             album.messages.append(incoming)
             album.at = now
             album.more.set()
-            self._tasks[entry.id] = self._tasks[album.entries[0].id]
+            task = self._tasks[entry.id] = self._tasks[album.entries[0].id]
+            self._line_up(album, incoming, task)
             return
         parcel = _Parcel([entry], [incoming] if incoming else [], now)
         if incoming and incoming.album:
             self._albums[incoming.id] = parcel
-        # A press waits for nobody: its ask is there already. Nor does anybody wait for what may not be for us.
-        person = incoming.person if incoming and incoming.addressed and not incoming.button else ""
-        task = asyncio.create_task(self._handle(parcel, self._turns.get(person)))
-        self._tasks[entry.id] = task
-        if person:
-            self._turns[person] = task
+        task = self._tasks[entry.id] = asyncio.create_task(self._handle(parcel))
+        if incoming:
+            self._line_up(parcel, incoming, task)
 
         def done(task: asyncio.Task[None]) -> None:
             for taken in parcel.entries:
                 del self._tasks[taken.id]
-            if self._turns.get(person) is task:
-                del self._turns[person]
+            for line in parcel.lines:
+                if self._turns.get(line) is task:
+                    del self._turns[line]
 
         task.add_done_callback(done)
 
-    async def _handle(self, parcel: _Parcel, former: asyncio.Task[None] | None) -> None:
-        if former:
-            await asyncio.wait([former])
+    def _line_up(self, parcel: _Parcel, incoming: Incoming, task: asyncio.Task[None]) -> None:
+        """Put a parcel behind the same person's former one, and a late one behind the rest of its album.
+
+        A press waits for nobody: its ask is there already; nor does what befell the chat, which concerns everybody.
+        Nor does anybody wait for what may not be for us, until one of its messages says that it is.
+        """
+        alone = incoming.button or incoming.event or not incoming.addressed
+        for line in ("" if alone else incoming.person, incoming.id if incoming.album else ""):
+            if line and line not in parcel.lines:
+                parcel.lines.add(line)
+                parcel.after += [self._turns[line]] if line in self._turns else []
+                self._turns[line] = task
+
+    async def _handle(self, parcel: _Parcel) -> None:
         await parcel.complete()
         messages = sorted(parcel.messages, key=lambda message: message.number)
         if messages and messages[0].album:

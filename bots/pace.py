@@ -3,39 +3,50 @@
 from __future__ import annotations
 
 import asyncio
+import math
+from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bots.surface import Rate
 
 
 @dataclass(slots=True)
-class _Bucket:
-    calls: float
-    at: float
+class _Chat:
+    rate: Rate
+    calls: deque[float] = field(default_factory=deque[float])  # when the last were, a burst of them
+    progress: float = -math.inf  # when the last of them that was progress was
     closed_until: float = 0.0
+
+    def free(self, spare: int) -> float:
+        """From when on a call may be made that leaves `spare` others to be made at once; progress is spread evenly."""
+        stretch, n = self.rate.burst * self.rate.seconds, self.rate.burst - spare
+        free = self.calls[-n] + stretch if len(self.calls) >= n else 0.0
+        return max(free, self.closed_until, self.progress + stretch / n if spare else 0.0)
 
 
 class Pace:
-    """A token bucket a chat; a flood wait closes one chat's bucket."""
+    """No stretch of time ever holds more of a chat's calls than its rate says; a flood wait closes one chat."""
 
     def __init__(self) -> None:
-        self._buckets: dict[str, _Bucket] = {}
+        self._chats: dict[str, _Chat] = {}
 
     async def turn(self, chat: str, rate: Rate, *, progress_until: asyncio.Event | None = None) -> None:
         """Wait for this chat's next call and take it. Progress leaves one call for ends, until its own end is there."""
         loop = asyncio.get_running_loop()
-        if len(self._buckets) > 1000:
+        if len(self._chats) > 1000:
             self._sweep(loop.time())
-        bucket = self._buckets.setdefault(chat, _Bucket(rate.burst, loop.time()))
+        found = self._chats.setdefault(chat, _Chat(rate))
         while True:
             spare = min(1, rate.burst - 1) if progress_until and not progress_until.is_set() else 0
             now = loop.time()
-            bucket.calls = min(rate.burst, bucket.calls + (now - bucket.at) / rate.seconds)
-            bucket.at = now
-            wait = max(bucket.closed_until - now, (1 + spare - bucket.calls) * rate.seconds)
+            wait = found.free(spare) - now
             if wait <= 0:
-                bucket.calls -= 1
+                found.calls.append(now)
+                if len(found.calls) > rate.burst:
+                    found.calls.popleft()
+                if spare:
+                    found.progress = now
                 return
             # Nothing is held meanwhile: an end may pass a progress that waits for more calls than it needs.
             if spare and progress_until:
@@ -46,14 +57,15 @@ class Pace:
                 await asyncio.sleep(wait)
 
     def flooded(self, chat: str, seconds: float) -> None:
-        """The platform closed this chat for a while."""
-        bucket = self._buckets.get(chat)
-        if bucket:
-            bucket.closed_until = asyncio.get_running_loop().time() + seconds
-            bucket.calls = 1.0
+        """The platform closed this chat for a while; after it calls come one by one."""
+        found = self._chats.get(chat)
+        if found:
+            until, rate = asyncio.get_running_loop().time() + seconds, found.rate
+            found.closed_until = until
+            found.calls = deque(until - n * rate.seconds for n in range(rate.burst - 1, 0, -1))
 
     def _sweep(self, now: float) -> None:
-        """Chats that were quiet for ten minutes have a full bucket again."""
-        quiet = [chat for chat, bucket in self._buckets.items() if max(bucket.at, bucket.closed_until) < now - 600]
+        """Chats that were quiet for ten minutes are as new."""
+        quiet = [chat for chat, found in self._chats.items() if max([found.closed_until, *found.calls]) < now - 600]
         for chat in quiet:
-            del self._buckets[chat]
+            del self._chats[chat]

@@ -124,7 +124,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """How many calls a chat takes: `burst` at once, then one every `seconds`."""
+    """How many calls a chat takes: `burst` at once, and never more in any stretch of `burst` times `seconds`."""
 
     burst: int
     seconds: float

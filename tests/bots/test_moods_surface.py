@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from bots.surface import Rate
+from bots.telegram_bot import GROUP, PRIVATE
 from storage.connection import Client
+from storage.messages import Done
 from storage.stores import Stores, open_stores
 from tests.bots.board import worker
 from tests.bots.test_telegram_role import answer, running
+from tests.emulators import telegram as emulated
 from tests.emulators.telegram import TelegramEmulator
 
 QUESTION = "what?"
@@ -126,3 +131,34 @@ async def test_polls_go_on_whatever_telegram_said(
         await is_answered(telegram, stores)
     assert len(spoken(caplog)) == 1
     assert "Traceback" not in spoken(caplog)[0]
+
+
+@pytest.fixture
+def strict_and_faster(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Telegram's rates and ours, both three times as fast."""
+    for name, rate in (("PRIVATE", PRIVATE), ("GROUP", GROUP)):
+        monkeypatch.setattr(f"bots.telegram_bot.{name}", Rate(rate.burst, rate.seconds / 3))
+        rates: tuple[tuple[int, float], ...] = getattr(emulated, f"{name}_RATES")
+        monkeypatch.setattr(emulated, f"{name}_RATES", tuple((calls, seconds / 3) for calls, seconds in rates))
+
+
+@pytest.mark.usefixtures("role", "strict_and_faster")
+async def test_our_own_pace_is_never_too_fast_for_telegram(telegram: TelegramEmulator, stores: Stores) -> None:
+    telegram.enforce_rates = True
+    ann, group = telegram.user(1001), telegram.group(-100200)
+    ben = telegram.user(1002)
+    await ann.send_text(ann.private, QUESTION)
+    await ben.send_text(group, f"/ask@askpix_bot {QUESTION}")
+    claims = [claim for _ in range(2) for claim in (await stores.queue.claim("w", 1, wait=5))[0]]
+    text = ""
+    for n in range(50):
+        text += f"{n} " + "word " * 20
+        for claim in claims:
+            assert await stores.replies.emit(claim, text[-len(f"{n} ") - 100 :])
+        await asyncio.sleep(0.04)
+    for claim in claims:
+        await stores.queue.finish(claim, Done(text))
+    for chat in (ann.private, group):
+        await chat.wait_for(lambda texts: " ".join(texts).split() == text.split(), 20)
+    assert len(ann.private.texts()) == 2
+    assert {call.status for call in telegram.calls} == {200}

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import math
+from itertools import pairwise
 
 import pytest
 
 from bots.pace import Pace
 from bots.surface import Rate
+from bots.telegram_bot import GROUP, PRIVATE
 
 RATE = Rate(3, 0.1)
 
@@ -80,8 +83,33 @@ async def test_many_who_wait_at_once_never_exceed_the_rate() -> None:
 
     await asyncio.gather(*(one() for _ in range(12)))
     assert len(at) == 12
-    for early, late in zip(at, at[4:], strict=False):  # five turns take at least two refills
-        assert late - early >= 0.03 * 2 - 0.005
+    for early, late in zip(at, at[3:], strict=False):  # four turns never lie in one stretch
+        assert late - early >= 0.03 * 3 - 0.005
+
+
+async def test_ends_and_progress_together_never_exceed_the_rate_and_progress_is_spread() -> None:
+    pace, at, progress = Pace(), list[float](), list[float]()
+
+    async def ends() -> None:
+        for pause in (0.0, 0.0, 0.2, 0.1, 0.3):
+            await asyncio.sleep(pause)
+            await pace.turn("a", RATE)
+            at.append(clock())
+
+    async def grow() -> None:
+        for _ in range(5):
+            await pace.turn("a", RATE, progress_until=asyncio.Event())
+            progress.append(clock())
+
+    await asyncio.gather(ends(), grow())
+    both = sorted(at + progress)
+    assert min(late - early for early, late in zip(both, both[3:], strict=False)) >= 0.3 - 0.005
+    assert min(late - early for early, late in pairwise(progress)) >= 0.15 - 0.005
+
+
+@pytest.mark.parametrize(("rate", "calls", "seconds"), [(PRIVATE, 3, 3), (GROUP, 3, 3), (GROUP, 20, 60)])
+def test_what_telegram_allows_is_more_than_any_stretch_of_bursts_holds(rate: Rate, calls: int, seconds: int) -> None:
+    assert math.ceil(seconds / (rate.burst * rate.seconds)) * rate.burst <= calls
 
 
 async def test_a_flood_closes_one_chat_and_then_lets_through_one_by_one() -> None:
@@ -92,8 +120,9 @@ async def test_a_flood_closes_one_chat_and_then_lets_through_one_by_one() -> Non
     begun = clock()
     held = [asyncio.create_task(taken(pace, 1)) for _ in range(2)]
     assert await taken(pace, 2, "b") < 0.1
-    await asyncio.gather(*held)
+    first, second = sorted(await asyncio.gather(*held))
     assert clock() - begun >= 0.2
+    assert second - first >= RATE.seconds - 0.02
 
 
 async def test_a_flood_reaches_those_who_wait_already() -> None:
@@ -118,4 +147,4 @@ async def test_quiet_chats_are_forgotten_but_not_closed_ones(monkeypatch: pytest
     monkeypatch.setattr(loop, "time", lambda: ahead)
     await pace.turn("new", RATE)
     monkeypatch.setattr(loop, "time", real)
-    assert set(pace._buckets) == {"7", "new"}  # pyright: ignore[reportPrivateUsage] : what is forgotten cannot be seen
+    assert set(pace._chats) == {"7", "new"}  # pyright: ignore[reportPrivateUsage] : what is forgotten cannot be seen

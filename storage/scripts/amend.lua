@@ -21,6 +21,7 @@ if state == 'running' then
 elseif closed then
   redis.call('XDEL', P .. 'out:' .. f[6], f[7] or '0-1')
   redis.call('SADD', P .. 'open:' .. f[6], id)
+  if f[9] == '1' then redis.call('EXPIRE', P .. 'open:' .. f[6], PASSING_TTL) end
   redis.call('SREM', P .. 'kept:' .. f[5], id)
   redis.call('PERSIST', job(id))
 end

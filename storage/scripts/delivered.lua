@@ -4,8 +4,8 @@
 local outbox, entry, id = P .. 'out:' .. ARGV[1], ARGV[3], ARGV[4]
 redis.call('XACK', outbox, ARGV[2], entry)
 redis.call('XDEL', outbox, entry)
-local f = redis.call('HMGET', job(id), 'entry', 'question', 'passing', 'conversation', 'epoch')
-if f[1] and f[1] ~= entry then return 0 end
+local f = redis.call('HMGET', job(id), 'entry', 'question', 'passing', 'conversation', 'epoch', 'state')
+if f[6] == 'queued' or f[6] == 'running' or (f[1] and f[1] ~= entry) then return 0 end
 redis.call('SREM', P .. 'open:' .. ARGV[1], id)
 redis.call('HDEL', job(id), 'photos')
 if f[2] and f[3] ~= '1' and (redis.call('GET', P .. 'e:' .. f[4]) or '0') == f[5] then

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -17,17 +18,21 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from msgspec import structs
 
 from storage import keys
 from storage.connection import Client, Scripts, connect
-from storage.messages import Done, Turn, decode
+from storage.history import History
+from storage.messages import Done, Photo, Turn, decode
 from storage.queue import Claim, Queue
+from storage.replies import Finished, Replies
 from tests.storage.asks import make_ask
 
 T = TypeVar("T")
 PERSONS = st.sampled_from(["p:a", "p:b", "p:c"])
 WORKERS = st.sampled_from(["w1", "w2"])
 FINAL = {"done", "failed", "cancelled"}
+PHOTO = Photo("aa", "image/png", 32, 32, 10)
 
 
 class Machine(RuleBasedStateMachine):
@@ -43,6 +48,10 @@ class Machine(RuleBasedStateMachine):
         self.claims: list[Claim] = []
         self.enqueued: dict[str, list[str]] = {}
         self.fences: dict[str, int] = {}
+        self.replies = Replies(self.redis, Scripts(self.redis))
+        self.history = History(self.redis)
+        self.read_once: list[Finished] = []
+        self.shown: set[str] = set()
         self.n = 0
 
     def do(self, work: Coroutine[Any, Any, T]) -> T:
@@ -51,11 +60,15 @@ class Machine(RuleBasedStateMachine):
     @initialize()
     def empty(self) -> None:
         self.do(self.redis.flushall())
+        self.do(self.replies.open_outbox("telegram"))
 
     @rule(person=PERSONS)
     def enqueue(self, person: str) -> None:
         self.n += 1
-        assert self.do(self.queue.enqueue(make_ask(f"j{self.n}", person)))
+        conversation = f"{person}:chat"
+        ask = make_ask(f"j{self.n}", person, conversation=conversation, photos=(PHOTO,))
+        epoch = self.do(self.history.enter(person, conversation))
+        assert self.do(self.queue.enqueue(structs.replace(ask, epoch=epoch)))
         self.enqueued.setdefault(person, []).append(f"j{self.n}")
 
     @precondition(lambda self: self.n > 0)
@@ -93,7 +106,7 @@ class Machine(RuleBasedStateMachine):
     @rule(data=st.data())
     def finish(self, data: st.DataObject) -> None:
         claim = data.draw(st.sampled_from(self.claims))
-        turns = [Turn("user", "q", ask=claim.ask.id), Turn("assistant", "x", ask=claim.ask.id)]
+        turns = [structs.replace(claim.ask.question, ask=claim.ask.id), Turn("assistant", "x", ask=claim.ask.id)]
         done = self.do(self.queue.finish(claim, Done("x"), turns))
         assert not done or claim.fence == self.fences[claim.ask.id]
 
@@ -121,29 +134,62 @@ class Machine(RuleBasedStateMachine):
         id = data.draw(st.sampled_from(self.enqueued[person]))
         found = self.do(self.queue.find(id))
         assert found
+        assert found.known or not found.open, "what waits or runs has its question"
         assert self.do(self.queue.amend(found.ask, found.fence - 1)) == "changed"
         answer = self.do(self.queue.amend(found.ask, found.fence, newest=newest))
         if answer == "ok":
             self.fences[id] = found.fence + 1
+            self.shown.discard(id)
             if found.state != "queued":  # in front of its lane
                 self.enqueued[person].remove(id)
                 self.enqueued[person].insert(0, id)
         else:  # what was stopped is taken up by its asker's own wish only
-            assert (answer, newest) == ("older", True) or (answer, newest, found.state) == ("changed", False, "cancelled")
+            assert (answer, newest) == ("older", True) or (answer, newest, found.state) == (
+                "changed",
+                False,
+                "cancelled",
+            )
+
+    @rule()
+    def read(self) -> None:
+        self.read_once += self.do(self.replies.finished("telegram", wait=0.001))
+
+    @precondition(lambda self: self.read_once)
+    @rule(data=st.data())
+    def deliver(self, data: st.DataObject) -> None:
+        finished = data.draw(st.sampled_from(self.read_once))  # perhaps one that was asked anew since
+        last = self.do(self.redis.hget(keys.job(finished.id), "entry")) == finished.entry.encode()
+        self.do(self.replies.delivered("telegram", finished))
+        if last:
+            self.shown.add(finished.id)
+
+    @rule(person=PERSONS)
+    def start_afresh(self, person: str) -> None:
+        self.do(self.history.restart(f"{person}:chat"))
+
+    def jobs(self) -> dict[str, tuple[str, int]]:
+        """State and seconds to live of every ask."""
+        ids = [id for each in self.enqueued.values() for id in each]
+        pipe = self.redis.pipeline(transaction=False)
+        for id in ids:
+            pipe.hget(keys.job(id), "state")
+            pipe.ttl(keys.job(id))
+        found: list[Any] = self.do(pipe.execute())
+        return {id: (found[2 * n].decode(), found[2 * n + 1]) for n, id in enumerate(ids)}
 
     @invariant()
     def each_job_is_in_exactly_one_place(self) -> None:
         running = {lane.decode(): id.decode() for lane, id in self.do(self.redis.hgetall(keys.ACTIVE)).items()}
         leased = {id.decode() for id in self.do(self.redis.zrange(keys.LEASE, 0, -1))}
         assert leased == set(running.values())
-        waiting = 0
+        waiting, jobs = 0, self.jobs()
         for person, ids in self.enqueued.items():
             lane = [id.decode() for id in self.do(self.redis.lrange(keys.lane(person), 0, -1))]
             waiting += len(lane)
             assert len(set(lane)) == len(lane)
             assert lane == [id for id in ids if id in lane], "lane order is enqueue order"
             for id in ids:
-                state = self.do(self.redis.hget(keys.job(id), "state")).decode()
+                state, _ = jobs[id]
                 assert (id in lane) == (state == "queued")
                 assert (running.get(person) == id) == (state == "running")
                 assert state in {"queued", "running"} | FINAL
@@ -162,15 +208,17 @@ class Machine(RuleBasedStateMachine):
             assert self.do(self.redis.llen(keys.WAKE)) == 1, "a waiting worker is told"
 
     @invariant()
-    def each_closed_job_has_one_outbox_entry(self) -> None:
+    def each_closed_job_has_one_outbox_entry_until_it_is_shown_and_holds_no_photo(self) -> None:
         entries: Any = self.do(self.redis.xrange(keys.outbox("telegram")))
         ids = [fields[b"id"].decode() for _, fields in entries]
         assert len(set(ids)) == len(ids)
-        closed = {
-            id for ids in self.enqueued.values() for id in ids
-            if self.do(self.redis.hget(keys.job(id), "state")).decode() in FINAL
-        }  # fmt: skip
-        assert set(ids) == closed
+        jobs = self.jobs()
+        assert set(ids) == {id for id, (state, _) in jobs.items() if state in FINAL} - self.shown
+        assert set(self.do(self.replies.open_asks("telegram"))) == jobs.keys() - self.shown
+        assert {id for id, (_, ttl) in jobs.items() if ttl > 0} == self.shown, "only what is shown expires"
+        waiting = Counter(person for person, ids in self.enqueued.items() for id in ids if jobs[id][0] not in FINAL)
+        uses = self.do(self.redis.hgetall(keys.PHOTO_USES))
+        assert {name.decode(): int(n) for name, n in uses.items()} == {f"{name}|aa": n for name, n in waiting.items()}
 
     @invariant()
     def each_answered_ask_has_one_pair_of_turns(self) -> None:

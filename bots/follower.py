@@ -121,8 +121,11 @@ class Follower:
 
     def redo(self, ask: Ask, fence: int) -> None:
         """The ask is asked anew: what was shown of lower fences is dead."""
-        self.ask, self.fence, self.text, self.final = ask, fence, b"", None
-        self._status, self._offer_file, self._closed = None, False, False
+        self.ask = ask
+        if fence < self.fence or (self.final and fence <= self.final.fence):
+            return  # it was claimed, or even closed, before its asker's process came to tell us
+        self.fence, self.text, self.final = fence, b"", None
+        self._status, self._offer_file, self._closed, self._plain = None, False, False, False
         self._ended.clear()
         self._changed.set()
 

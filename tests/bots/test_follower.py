@@ -11,8 +11,9 @@ import pytest_asyncio
 from bots.follower import Follower, Tools
 from bots.pace import Pace
 from bots.phrases import say
+from bots.surface import Page, Unfit
 from storage import keys
-from storage.messages import Delta, Done, Event, Queued, Started, Waiting
+from storage.messages import Address, Delta, Done, Event, Queued, Started, Waiting
 from storage.queue import Claim
 from storage.replies import Finished
 from storage.tasks import end
@@ -126,6 +127,61 @@ async def test_nothing_that_comes_after_the_end_changes_it(shown: Shown) -> None
     await asyncio.wait_for(shown.task, 2)
     assert shown.desk.board.texts() == ["end"]
     assert await shown.desk.delivered()
+
+
+async def test_asked_anew_it_shows_nothing_of_before(shown: Shown) -> None:
+    shown.tell(Delta(1, 0, "old"))
+    await shown.shows("old …")
+    shown.follower.redo(shown.claim.ask, 2)
+    await shown.shows("…")
+    shown.tell(Delta(1, 3, " and dead"))
+    assert not shown.follower.end(Finished("1-0", "a", Done("dead"), 1))
+    shown.tell(Started(3), Delta(3, 0, "new"))
+    await shown.shows("new …")
+
+
+async def test_what_a_worker_says_before_we_hear_that_it_is_asked_anew_stays(shown: Shown) -> None:
+    shown.tell(Started(3), Delta(3, 0, "new"))
+    shown.follower.redo(shown.claim.ask, 2)
+    await shown.shows("new …")
+
+
+@pytest.mark.parametrize("fence", [2, 3])  # stopped while it waited, or answered
+async def test_an_end_that_comes_before_we_hear_that_it_is_asked_anew_is_shown(shown: Shown, fence: int) -> None:
+    shown.follower.end(Finished("1-0", "a", Done("new"), fence))
+    shown.follower.redo(shown.claim.ask, 2)
+    await asyncio.wait_for(shown.task, 2)
+    assert shown.desk.board.texts() == ["new"]
+
+
+async def test_asked_anew_while_its_end_is_shown_it_goes_on(shown: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = asyncio.Event()
+    edit = shown.desk.board.edit
+
+    async def slowly(where: Address, slot: str, page: Page) -> None:
+        await edit(where, slot, page)
+        await held.wait()
+
+    monkeypatch.setattr(shown.desk.board, "edit", slowly)
+    shown.follower.end(Finished("1-0", "a", Done("old"), 1))
+    await wait_until(lambda: shown.desk.board.calls[-1].method == "edit")
+    shown.follower.redo(shown.claim.ask, 2)
+    held.set()
+    await shown.shows("…")
+    shown.follower.end(Finished("2-0", "a", Done("new"), 3))
+    await asyncio.wait_for(shown.task, 2)
+    assert shown.desk.board.texts() == ["new"]
+
+
+async def test_an_answer_whose_formatting_was_refused_says_nothing_of_the_next_one(shown: Shown) -> None:
+    shown.desk.board.faults["edit"].append(Unfit("can't parse entities"))
+    shown.tell(Delta(1, 0, "**bold**"))
+    await wait_until(lambda: shown.desk.board.texts() == ["bold …"])
+    assert [page.format for page in shown.desk.board.shown.values()] == [()]
+    shown.follower.redo(shown.claim.ask, 2)
+    shown.tell(Started(3), Delta(3, 0, "**bold** too"))
+    await shown.shows("bold too …")
+    assert [len(page.format) for page in shown.desk.board.shown.values()] == [1]
 
 
 @pytest.mark.parametrize("text", ["**bold and", "```py\nprint(", "| a | b |\n|-", "[link](http://", "_", "# "])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 from msgspec import structs
 
@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 DOWNLOADS = 8  # at once; each may hold 20 MB and a decoded picture
 DOWNLOAD_TRIES = 5
 
+_Reasons = dict[str, tuple[Incoming, Refused]]  # by its code, so that each reason is said once; the message it is about
+
 
 class Asking:
     """Makes one platform's asks."""
@@ -43,20 +45,31 @@ class Asking:
         )
 
     async def ask(self, messages: Sequence[Incoming]) -> None:
-        """Ask what these messages of one album, or this one message, ask; anew if it was asked before. Raises Refused.
+        """Ask what these messages of one album, or this one message, ask; anew if it was asked before.
 
-        What of an album cannot be taken is said, and the rest goes on.
+        What cannot be taken is said, and the rest of an album goes on.
         """
+        unread = [message for message in messages if message.refusal]
+        refused = {message.refusal: (message, Refused(message.refusal)) for message in unread if not message.edited}
+        try:
+            if len(unread) < len(messages):
+                await self._ask(messages, refused)
+        except Refused as refusal:
+            refused.setdefault(refusal.code, (messages[0], refusal))
+        for message, refusal in refused.values():  # behind the question: a chat that must wait does not hold it up
+            await self._refuse(message, refusal)
+
+    async def _ask(self, messages: Sequence[Incoming], refused: _Reasons) -> None:
         lead = messages[0]
         if lead.album or lead.edited:
             while found := await self._stores.queue.find(lead.id):
-                if await self._ask_anew(messages, found):
+                if await self._ask_anew(messages, found, refused):
                     return
         started = time.time()
         _, epoch = await asyncio.gather(
             self._limits.take(lead.person), self._stores.history.enter(lead.person, lead.conversation)
         )
-        question = await self._question(messages, Turn())
+        question = await self._question(messages, Turn(), refused)
         ask = Ask(
             id=lead.id, person=lead.person, conversation=lead.conversation, lane=lead.person,
             outbox=self._surface.platform, where=lead.where, question=question, language=lead.language,
@@ -67,7 +80,16 @@ class Asking:
         else:  # enqueued before a crash, or before the store's answer was lost
             await self._delivery.resume(ask.id)
 
-    async def _ask_anew(self, messages: Sequence[Incoming], found: Found) -> bool:
+    async def _refuse(self, message: Incoming, refusal: Refused) -> None:
+        """Say why something cannot be taken: of an album each reason once, also when its messages come apart."""
+        replies, once = self._stores.replies, message.album and not message.edited
+        if once and await replies.mark(message.id, 0, refusal.code):
+            return
+        await self._delivery.tools.say(message.where, say(message.language, refusal.code, **refusal.details))
+        if once:
+            await replies.mark_sent(message.id, 0, refusal.code, "said")
+
+    async def _ask_anew(self, messages: Sequence[Incoming], found: Found, refused: _Reasons) -> bool:
         """Amend an ask by an edit, or by photos that came late; False when it changed meanwhile. Raises Refused."""
         lead, edited = messages[0], any(message.edited for message in messages)
         if edited and not found.known:
@@ -75,7 +97,7 @@ class Asking:
         if not found.known or (found.state == "cancelled" and not edited):
             return True  # what its asker stopped, or had forgotten, stays so
         former = found.ask.question
-        question = await self._question(messages, former)
+        question = await self._question(messages, former, refused)
         if question == structs.replace(former, ask=""):  # read twice, or nothing was changed
             await self._delivery.resume(lead.id)
             return True
@@ -89,7 +111,7 @@ class Asking:
             await self._delivery.redo(ask, found.fence + 1)
         return answer == "ok"
 
-    async def _question(self, messages: Sequence[Incoming], former: Turn) -> Turn:
+    async def _question(self, messages: Sequence[Incoming], former: Turn, refused: _Reasons) -> Turn:
         """What messages ask. Of an album, `former` is what it asked so far: they add to it. Raises Refused."""
         lead = messages[0]
         own = [(message, file) for message in messages for file in message.photos]
@@ -101,16 +123,17 @@ class Asking:
         found = await asyncio.gather(*(self._photo(message, file, limits, known) for message, file in files))
         photos = [photo for photo in found[: len(own)] if isinstance(photo, Photo)]
         quoted = tuple(photo for photo in found[len(own) :] if isinstance(photo, Photo))
+        refusals = [(message, one) for (message, _), one in zip(files, found, strict=True) if isinstance(one, Refused)]
+        refused.update({refusal.code: (message, refusal) for message, refusal in refusals})
         if lead.album:
             album |= {photo.message: photo for photo in photos}
+            limits = await self._stores.health.pixel_limits(len(album) + len(quoted))  # by now some are refused
             photos = [await self._fitted(lead.person, album[number], limits) for number in sorted(album)]
-        refusals = {refusal.code: refusal for refusal in found if isinstance(refusal, Refused)}
-        for refusal in refusals.values():
-            if not (lead.album and photos):
-                raise refusal
-            await self._delivery.tools.say(lead.where, say(lead.language, refusal.code, **refusal.details))
+            quoted = tuple([await self._fitted(lead.person, photo, limits) for photo in quoted])
+        if refusals and not (lead.album and photos):
+            raise refusals[0][1]
         quote = Quote(lead.quote_text, quoted) if lead.quote_text or quoted else former.quote if lead.album else None
-        text = "" if lead.album else lead.text
+        text = _said(messages, former, album) if lead.album else lead.text
         if not text and not any(photo.caption for photo in photos):
             if not photos and not quote:
                 raise Refused("ask_what")
@@ -167,3 +190,12 @@ class Asking:
         prepared = await asyncio.to_thread(prepare, data, limits)
         await self._stores.images.put(person, prepared.photo, prepared.data)
         return prepared.photo
+
+
+def _said(messages: Sequence[Incoming], former: Turn, album: Container[int]) -> str:
+    """What was asked under those of an album that cannot be shown; the other captions stand with their photos."""
+    lost = [message for message in messages if message.number not in album]
+    ours = [say(messages[0].language, f"default_{code}") for code in ("question", "quote")]
+    edited = any(message.edited for message in lost)
+    lines = [] if edited or former.text in ours else former.text.splitlines()
+    return "\n".join(dict.fromkeys(lines + [line for message in lost for line in message.text.splitlines()]))

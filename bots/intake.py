@@ -20,7 +20,6 @@ from bots.phrases import say
 from bots.surface import Incoming, Surface
 from storage.connection import forever, persist
 from storage.inbox import Entry, Inbox
-from storage.messages import Refused
 from storage.tasks import end, first_of
 
 log = logging.getLogger(__name__)
@@ -171,19 +170,5 @@ class Intake:
             return
         if not await self._asking.concerns(messages) or not await self._commands.admits(lead):
             return
-        try:
-            if not await self._commands.run(lead):
-                await self._ask(messages)
-        except Refused as refusal:
-            await self._refuse(lead, refusal)
-
-    async def _ask(self, messages: list[Incoming]) -> None:
-        refused = {message.refusal: message for message in messages if message.refusal and not message.edited}
-        for code, message in refused.items():  # once for all videos of an album
-            await self._refuse(message, Refused(code))
-        readable = [message for message in messages if not message.refusal]
-        if readable:
-            await self._asking.ask(readable)
-
-    async def _refuse(self, incoming: Incoming, refusal: Refused) -> None:
-        await self._delivery.tools.say(incoming.where, say(incoming.language, refusal.code, **refusal.details))
+        if not await self._commands.run(lead):
+            await self._asking.ask(messages)

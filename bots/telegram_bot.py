@@ -93,9 +93,14 @@ class TelegramSurface:
                 if found.file_size is not None and found.file_size > MAX_MEGABYTES * 1_000_000:
                     raise Refused("too_large", limit=MAX_MEGABYTES)
                 return bytes(await found.download_as_bytearray())
+            except RetryAfter as error:  # this flood is of no chat's
+                await asyncio.sleep(seconds(error))
+                raise Unreachable from error
             except BadRequest as error:
                 if "too big" in error.message.lower():
                     raise Refused("too_large", limit=MAX_MEGABYTES) from error
+                if "temporarily unavailable" in error.message.lower():  # "wrong file_id or …": it does not say which
+                    raise Unreachable from error
                 raise
 
     async def place(self, where: Address, page: Page) -> str:

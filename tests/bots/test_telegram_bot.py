@@ -144,10 +144,13 @@ async def test_a_file_too_large_to_give_away_is_refused_with_the_limit(
     assert (refused.value.code, refused.value.details) == ("too_large", {"limit": 20})
 
 
-async def test_a_file_that_telegram_does_not_know_is_unfit_and_a_download_that_breaks_off_is_not(
+async def test_a_file_that_is_refused_is_unfit_and_one_that_may_come_later_is_not(
     telegram: TelegramEmulator, surface: TelegramSurface, bot: Bot, ann: User
 ) -> None:
+    telegram.fail_next("getFile", 400, "Bad Request: invalid file_id")
     with pytest.raises(Unfit):
+        await surface.fetch(FileRef("no such file"))
+    with pytest.raises(Unreachable):  # "wrong file_id or the file is temporarily unavailable"
         await surface.fetch(FileRef("no such file"))
     await ann.send_photo(ann.private, PICTURE)
     file = await only_file(surface, bot)

@@ -62,9 +62,12 @@ class Buttons:
             return "button.open"
         if not found.known:
             return "button.older"
+        photos = [photo.sha256 for photo in found.ask.photos()]
+        if None in await self._stores.images.get(found.ask.person, photos):
+            return "photo_gone"  # the answer that is there is better than none
         await self._limits.take(incoming.person)
         ask = structs.replace(found.ask, asked_at=time.time())
         answer = await self._stores.queue.amend(ask, found.fence, newest=True)
         if answer == "ok":
             await self._delivery.redo(ask, found.fence + 1)
-        return {"ok": "button.again", "older": "button.older", "changed": "button.open"}[answer]
+        return {"ok": "again", "older": "button.older", "changed": "button.open"}[answer]

@@ -58,9 +58,8 @@ class Reader:
             name, text = "", argument
         elif edited and name:
             return None  # a command is done once
-        where, quote = _address(message), quoted or message.external_reply
-        partial = message.quote.text if message.quote else ""
-        photos = _photos(message)
+        where, photos = _address(message), _photos(message)
+        quote_text, quote_photos, unread = self._quote(message, quoted)
         return Incoming(
             id=f"{PLATFORM}:{where.chat}:{album or message.message_id}",
             person=f"{PLATFORM}:{user.id}",
@@ -69,14 +68,14 @@ class Reader:
             language=language_of(user.language_code),
             text=text.strip(),
             photos=photos,
-            quote_text=partial or (quoted.text or quoted.caption or "" if quoted else ""),
-            quote_photos=_photos(quote) if quote else (),
+            quote_text=quote_text,
+            quote_photos=quote_photos,
             command=name,
             argument="" if name == "" else argument.strip(),
             album=bool(album),
             addressed=addressed,
             edited=edited,
-            refusal="" if photos or message.text else _refusal(message),
+            refusal="" if photos else unread if message.text else _unread(message) or "unreadable",
         )
 
     def _words(self, message: Message) -> tuple[str, str] | None:
@@ -103,8 +102,20 @@ class Reader:
 
     def _addressed(self, message: Message, quoted: Message | None) -> bool:
         """Whether a message in a group is for us: it mentions us or replies to us."""
-        to_us = bool(quoted and quoted.from_user and quoted.from_user.id == self._me.id)
-        return to_us or bool(self._mentions(message))
+        return self._wrote(quoted) or bool(self._mentions(message))
+
+    def _wrote(self, quoted: Message | None) -> bool:
+        return bool(quoted and quoted.from_user and quoted.from_user.id == self._me.id)
+
+    def _quote(self, message: Message, quoted: Message | None) -> tuple[str, tuple[FileRef, ...], str]:
+        """Of what a message replies to the words (if a part was chosen, that) and photos; if it has none, why not."""
+        found = quoted or message.external_reply
+        words = quoted.text or quoted.caption or "" if quoted else ""
+        text = message.quote.text if message.quote else words
+        if found is None or self._wrote(quoted):  # our files are answers, which the conversation knows
+            return text, (), ""
+        photos = _photos(found)
+        return text, photos, "" if text or photos else _unread(found)
 
 
 def _press(query: CallbackQuery) -> Incoming | None:
@@ -119,17 +130,18 @@ def _press(query: CallbackQuery) -> Incoming | None:
 
 
 def _membership(change: ChatMemberUpdated) -> Incoming | None:
-    was, can = (_may_write(member) for member in (change.old_chat_member, change.new_chat_member))
-    if was and not can:
+    (was, could), (_, can) = (_standing(member) for member in (change.old_chat_member, change.new_chat_member))
+    if could and not can:
         return _event(change.chat, change.from_user, "left")
     if can and not was and change.chat.type in ("group", "supergroup"):
         return _event(change.chat, change.from_user, "added")
     return None
 
 
-def _may_write(member: Any) -> bool:
+def _standing(member: Any) -> tuple[bool, bool]:
+    """Whether we are in the chat, and whether we may write there."""
     here = member.status in ("member", "administrator") or (member.status == "restricted" and member.is_member)
-    return here and getattr(member, "can_send_messages", True) is not False
+    return here, here and getattr(member, "can_send_messages", True) is not False
 
 
 def _event(chat: Chat, user: User | None, event: str, argument: str = "") -> Incoming:
@@ -163,15 +175,15 @@ def _photos(message: Any) -> tuple[FileRef, ...]:
     return ()
 
 
-def _refusal(message: Message) -> str:
-    """The phrase code of what a message without text and picture is."""
+def _unread(message: Any) -> str:
+    """The phrase code of what a message without text and picture holds, "" for what has no code of its own."""
     kinds = {
         "no_voice": (message.voice, message.audio),
         "no_video": (message.video, message.video_note, message.animation),
         "no_sticker": (message.sticker,),
         "no_document": (message.document,),
     }
-    return next((code for code, found in kinds.items() if any(found)), "unreadable")
+    return next((code for code, found in kinds.items() if any(found)), "")
 
 
 def _best(sizes: Sequence[PhotoSize]) -> PhotoSize:

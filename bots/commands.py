@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
+
+from msgspec import structs
+
 from bots.delivery import Delivery
 from bots.photos import MAX_MEGABYTES
 from bots.phrases import say
@@ -12,6 +17,7 @@ from storage.stores import Stores
 NAMES = ("new", "stop", "forget", "help")  # the menu, in its order
 IN_GROUPS = ("ask", *NAMES)
 DEMO = "askpix-demo"  # the name of the model that we bring
+SETTLED = 2.0  # seconds from coming into a chat until we know if it is one of ours that moved
 
 
 class Commands:
@@ -35,6 +41,13 @@ class Commands:
         if not incoming.where.group and await self._limits.first_visit_today(incoming.person):
             await self._say(incoming, "command.stranger", person=incoming.person)
         return False
+
+    async def at_home(self, messages: Sequence[Incoming]) -> list[Incoming]:
+        """Messages of one chat, in conversations that go on when the chat has moved to another id."""
+        if not messages[0].where.group:
+            return [*messages]
+        here, home = f":{messages[0].where.chat}:", f":{await self._home(messages[0])}:"
+        return [structs.replace(each, conversation=each.conversation.replace(here, home, 1)) for each in messages]
 
     async def run(self, incoming: Incoming) -> bool:
         """Do what a command says; False when the message is no command."""
@@ -64,16 +77,22 @@ class Commands:
         platform, chat = incoming.where.platform, incoming.where.chat
         match incoming.event:
             case "added":
-                if await self._limits.admits(incoming.person, incoming.chat):
+                await asyncio.sleep(SETTLED)
+                moved = await self._home(incoming) != chat
+                if not moved and await self._limits.admits(incoming.person, incoming.chat):
                     await self._say(incoming, "command.added")
             case "left":  # nobody reads these answers: the engine is free for others
+                here = f"{platform}:{chat}:", f"{platform}:{await self._home(incoming)}:"
                 for id in await self._stores.replies.open_asks(platform):
-                    found = await self._stores.queue.find(id) if id.startswith(f"{platform}:{chat}:") else None
+                    found = await self._stores.queue.find(id) if id.startswith(here) else None
                     if found:
                         await self._stores.queue.cancel(found.ask.lane, id=id)
             case _:  # moved
-                await self._stores.history.move(platform, chat, incoming.argument)
                 await self._limits.move(incoming.chat, f"{platform}:chat:{incoming.argument}")
+
+    async def _home(self, incoming: Incoming) -> str:
+        """The id of its chat before that moved, or the one it has."""
+        return (await self._limits.former(incoming.chat)).rpartition(":")[2]
 
     async def _help(self, incoming: Incoming) -> None:
         """What can be done here, and what the model that runs can do."""

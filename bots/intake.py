@@ -161,6 +161,7 @@ class Intake:
         await persist(lambda: self._inbox.done(*parcel.entries))
 
     async def _admit(self, messages: list[Incoming]) -> None:
+        messages = await self._commands.at_home(messages)
         lead = next((message for message in messages if message.command), messages[0])
         if lead.button:
             await self._buttons.press(lead)

@@ -60,14 +60,3 @@ class History:
         for conversation in found:
             await self.restart(conversation.decode())
         await self._redis.delete(keys.conversations(person), keys.latest(person))
-
-    async def move(self, platform: str, former: str, chat: str) -> None:
-        """Let every conversation of a chat go on under the chat's new id."""
-        before, after = f"{platform}:{former}:", f"{platform}:{chat}:"
-        for kind in (keys.history, keys.epoch, keys.kept):
-            async for key in self._redis.scan_iter(match=kind(before) + "*", count=1000):
-                conversation = after + key.decode().removeprefix(kind(before))
-                await self._redis.renamenx(key, kind(conversation))
-                person = keys.conversations(f"{platform}:{conversation.rpartition(':')[2]}")
-                await self._redis.sadd(person, conversation)
-                await self._redis.expire(person, keys.HISTORY_TTL)

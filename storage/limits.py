@@ -35,8 +35,7 @@ class Limits:
         """Whether this person may ask in this chat (`platform:chat:id`)."""
         rules, names = self._rules, {person, chat}
         if any(":chat:" in name for name in rules.allow | rules.deny):
-            former = await self._redis.hget(keys.MOVED, chat)
-            names |= {former.decode()} if former else set()
+            names.add(await self.former(chat))
         if rules.deny & names:
             return False
         return rules.open or bool(rules.allow & names) or await self.is_admin(person)
@@ -44,6 +43,11 @@ class Limits:
     async def move(self, former: str, chat: str) -> None:
         """What is said of a chat under its former id holds under its new one."""
         await self._redis.hset(keys.MOVED, chat, former)
+
+    async def former(self, chat: str) -> str:
+        """The id that a chat had before it moved, or the one it has: its conversations keep their names."""
+        found = await self._redis.hget(keys.MOVED, chat)
+        return found.decode() if found else chat
 
     async def is_admin(self, person: str) -> bool:
         """Named in ASKPIX_ADMINS, or made admin by the one-time link."""

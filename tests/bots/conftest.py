@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -21,6 +22,7 @@ from storage.replies import Finished
 from storage.stores import Stores, open_stores
 from storage.tasks import end
 from tests.bots.board import Board, worker
+from tests.bots.life import Life, alive
 from tests.emulators.telegram import TelegramEmulator
 from tests.emulators.telegram_world import User
 
@@ -114,3 +116,11 @@ def surface(bot: Bot) -> TelegramSurface:
 @pytest.fixture
 def ann(telegram: TelegramEmulator) -> User:
     return telegram.user(1001)
+
+
+@pytest_asyncio.fixture
+async def life(redis: Client, store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Life]:
+    """The Telegram role, to be started, and the people around it."""
+    await worker(redis, slots="1")
+    async with alive(store_url, tmp_path, monkeypatch) as life:
+        yield life

@@ -22,7 +22,7 @@ from storage.replies import Finished, Replies
 
 log = logging.getLogger(__name__)
 
-LONGEST_BACKOFF = 30.0  # seconds between tries while the platform is unreachable
+FIRST_BACKOFF, LONGEST_BACKOFF = 0.5, 30.0  # seconds between tries while the platform is unreachable
 LONG_WAIT = 60.0  # seconds in line after which a message of its own says that the answer is there: edits do not notify
 LONG_TEXT = 30_000  # characters from which on an answer also comes as a file
 
@@ -39,7 +39,7 @@ class Tools:
 
     async def say(self, where: Address, text: str) -> None:
         """Send one sentence, within the chat's rate; tried until the platform takes or refuses it."""
-        backoff = 0.5
+        backoff = FIRST_BACKOFF
         while True:
             await self.pace.turn(where.chat, self.surface.rate(where))
             try:
@@ -88,7 +88,7 @@ class Follower:
         self._plain = False
         self._closed = False
         self._offer_file = False
-        self._backoff = 0.5
+        self._backoff = FIRST_BACKOFF
         self._ended = asyncio.Event()
         self._changed = asyncio.Event()
         self._changed.set()
@@ -215,7 +215,7 @@ class Follower:
             return True
         try:
             await self._call(*todo)
-            self._backoff = 0.5
+            self._backoff = FIRST_BACKOFF
         except Flooded as flood:
             pace.flooded(where.chat, flood.seconds)
         except Unreachable:

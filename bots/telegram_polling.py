@@ -25,7 +25,7 @@ from storage.logs import describe
 log = logging.getLogger(__name__)
 
 POLL = 10  # seconds for which Telegram holds a poll open
-LONGEST_BACKOFF = 10.0  # seconds between tries while Telegram gives no updates
+FIRST_BACKOFF, LONGEST_BACKOFF = 0.5, 10.0  # seconds between tries while Telegram gives no updates
 
 _MENUS = {BotCommandScopeAllPrivateChats: NAMES, BotCommandScopeAllGroupChats: IN_GROUPS}
 
@@ -40,7 +40,7 @@ class _Patience:
     def __init__(self, trouble: str) -> None:
         self._trouble = trouble
         self._said: dict[str, float] = {}
-        self._backoff = 0.5
+        self._backoff = FIRST_BACKOFF
 
     async def after(self, error: TelegramError) -> None:
         """Wait before the next try."""
@@ -53,7 +53,7 @@ class _Patience:
 
     def calm(self) -> None:
         """A try succeeded."""
-        self._backoff = 0.5
+        self._backoff = FIRST_BACKOFF
 
 
 async def introduce(bot: Bot) -> None:

@@ -8,25 +8,36 @@ from pathlib import Path
 
 import pytest
 
+from bots.phrases import say
+from bots.settings import BotSettings
 from bots.surface import Rate
-from bots.telegram_bot import GROUP, PRIVATE
+from bots.telegram_bot import GROUP, PRIVATE, serve
 from storage.connection import Client
-from storage.messages import Done
+from storage.messages import Cancelled, Done
+from storage.queue import Claim
+from storage.settings import StorageSettings
 from storage.stores import Stores, open_stores
 from tests.bots.board import worker
+from tests.bots.pictures import encoded, halves
 from tests.bots.test_telegram_role import answer, running
 from tests.emulators import telegram as emulated
 from tests.emulators.telegram import TelegramEmulator
+from tests.waiting import wait_until
 
 QUESTION = "what?"
 WORDS = "an answer"
+METHODS = (
+    "getUpdates", "getFile", "file", "sendMessage", "editMessageText", "sendChatAction", "setMessageReaction",
+)  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setenv("PTB_TIMEDELTA", "1")
     monkeypatch.setattr("bots.asking.DOWNLOAD_TRIES", 3)
-    monkeypatch.setattr("bots.follower.LONGEST_BACKOFF", 0.6)
+    monkeypatch.setattr("bots.follower.FIRST_BACKOFF", 0.05)
+    monkeypatch.setattr("bots.telegram_polling.FIRST_BACKOFF", 0.1)
+    monkeypatch.setattr("bots.telegram_bot.PRIVATE", Rate(3, 0.1))
     caplog.set_level("INFO")
 
 
@@ -50,6 +61,12 @@ def spoken(caplog: pytest.LogCaptureFixture) -> list[str]:
         for record in caplog.records
         if record.name.partition(".")[0] in {"bots", "storage"} or record.levelname not in {"DEBUG", "INFO"}
     ]  # fmt: skip
+
+
+async def claimed(stores: Stores) -> Claim:
+    """What a worker does first."""
+    ((claim,), _) = await stores.queue.claim("w", 1, wait=5)
+    return claim
 
 
 async def is_answered(telegram: TelegramEmulator, stores: Stores, *former: str) -> None:
@@ -121,7 +138,7 @@ async def test_a_second_poller_is_named_once_and_its_end_is_noticed(
     assert "another process polls with this token" in line
 
 
-@pytest.mark.parametrize("status", [401, 404, 429, 500, 502])
+@pytest.mark.parametrize("status", [401, 429, 502])
 async def test_polls_go_on_whatever_telegram_said(
     telegram: TelegramEmulator, stores: Stores, store_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture,
     status: int,
@@ -135,11 +152,11 @@ async def test_polls_go_on_whatever_telegram_said(
 
 @pytest.fixture
 def strict_and_faster(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Telegram's rates and ours, both three times as fast."""
+    """Telegram's rates and ours, both four times as fast."""
     for name, rate in (("PRIVATE", PRIVATE), ("GROUP", GROUP)):
-        monkeypatch.setattr(f"bots.telegram_bot.{name}", Rate(rate.burst, rate.seconds / 3))
+        monkeypatch.setattr(f"bots.telegram_bot.{name}", Rate(rate.burst, rate.seconds / 4))
         rates: tuple[tuple[int, float], ...] = getattr(emulated, f"{name}_RATES")
-        monkeypatch.setattr(emulated, f"{name}_RATES", tuple((calls, seconds / 3) for calls, seconds in rates))
+        monkeypatch.setattr(emulated, f"{name}_RATES", tuple((calls, seconds / 4) for calls, seconds in rates))
 
 
 @pytest.mark.usefixtures("role", "strict_and_faster")
@@ -162,3 +179,163 @@ async def test_our_own_pace_is_never_too_fast_for_telegram(telegram: TelegramEmu
         await chat.wait_for(lambda texts: " ".join(texts).split() == text.split(), 20)
     assert len(ann.private.texts()) == 2
     assert {call.status for call in telegram.calls} == {200}
+
+
+@pytest.mark.usefixtures("role")
+@pytest.mark.parametrize("method", ["sendMessage", "editMessageText"])
+async def test_a_flood_is_waited_out_and_others_do_not_wait_for_it(
+    telegram: TelegramEmulator, stores: Stores, caplog: pytest.LogCaptureFixture, method: str
+) -> None:
+    ann, ben = telegram.user(1001), telegram.user(1002)
+    telegram.fail_next(method, 429, retry_after=1)
+    await ann.send_text(ann.private, QUESTION)
+    await stores.queue.finish(await claimed(stores), Done(WORDS))
+    await telegram.until(lambda: [call for call in telegram.calls if call.status == 429])
+    await ben.send_text(ben.private, QUESTION)
+    await stores.queue.finish(await claimed(stores), Done(WORDS))
+    await ben.private.wait_for(lambda texts: texts == [WORDS])
+    assert WORDS not in ann.private.texts()
+    await ann.private.wait_for(lambda texts: texts == [WORDS])
+    assert spoken(caplog) == []
+
+
+@pytest.mark.usefixtures("role")
+async def test_pages_of_html_on_every_method_lose_nothing_and_say_little(
+    telegram: TelegramEmulator, stores: Stores, caplog: pytest.LogCaptureFixture
+) -> None:
+    ann = telegram.user(1001)
+    for method in METHODS:
+        telegram.fail_next(method, 502, html=True)
+    telegram.fail_next("sendMessage", 500, html=True)
+    telegram.fail_next("editMessageText", 500, html=True)
+    await ann.send_photo(ann.private, encoded(halves()), QUESTION)
+    assert await answer(stores, WORDS) == QUESTION
+    await ann.private.wait_for(lambda texts: texts == [WORDS])
+    assert len(spoken(caplog)) <= 6
+    assert "Traceback" not in "".join(spoken(caplog))
+    assert "html" not in "".join(spoken(caplog))
+
+
+@pytest.mark.usefixtures("role")
+@pytest.mark.parametrize("how", ["before", "half", "after"])
+async def test_connections_that_break_lose_nothing_and_answer_nobody_twice(
+    telegram: TelegramEmulator, stores: Stores, caplog: pytest.LogCaptureFixture, how: str
+) -> None:
+    ann = telegram.user(1001)
+    for method in METHODS:
+        telegram.drop_next(method, after_processing=how != "before", half=how == "half")
+    await ann.send_photo(ann.private, encoded(halves()), QUESTION)
+    assert await answer(stores, WORDS) == QUESTION
+    await ann.private.wait_for(lambda texts: texts[-1:] == [WORDS])
+    assert set(ann.private.texts()) <= {"…", WORDS}  # a placeholder whose id was lost stays empty
+    assert ann.private.texts().count(WORDS) == 1
+    assert len(spoken(caplog)) <= 6
+    assert "Traceback" not in "".join(spoken(caplog))
+
+
+@pytest.mark.usefixtures("role")
+@pytest.mark.parametrize("final", [False, True])
+async def test_a_message_that_cannot_be_found_is_placed_anew(
+    telegram: TelegramEmulator, stores: Stores, caplog: pytest.LogCaptureFixture, *, final: bool
+) -> None:
+    ann = telegram.user(1001)
+    await ann.send_text(ann.private, QUESTION)
+    claim = await claimed(stores)
+    await ann.private.wait_for(lambda texts: texts == ["…"])
+    if final:
+        await stores.replies.emit(claim, WORDS[:2])
+        await ann.private.wait_for(lambda texts: texts == [f"{WORDS[:2]} …"])
+    await ann.delete(ann.private.bot_messages()[0])
+    if not final:
+        await stores.replies.emit(claim, WORDS[:2])
+        await ann.private.wait_for(lambda texts: texts == [f"{WORDS[:2]} …"])
+    await stores.queue.finish(claim, Done(WORDS))
+    await ann.private.wait_for(lambda texts: texts == [WORDS])
+    assert spoken(caplog) == []
+
+
+@pytest.mark.usefixtures("role")
+async def test_a_deleted_question_is_answered_in_its_place(
+    telegram: TelegramEmulator, stores: Stores, caplog: pytest.LogCaptureFixture
+) -> None:
+    ann = telegram.user(1001)
+    telegram.fail_next("sendMessage", 502)
+    question = await ann.send_text(ann.private, QUESTION)
+    await telegram.until(lambda: [call for call in telegram.calls if call.status == 502])
+    await ann.delete(question)
+    assert await answer(stores, WORDS) == QUESTION
+    await ann.private.wait_for(lambda texts: texts == [WORDS])
+    assert spoken(caplog) == []
+
+
+@pytest.mark.usefixtures("role")
+async def test_who_blocks_us_in_the_middle_costs_the_engine_nothing_more_and_may_come_back(
+    telegram: TelegramEmulator, stores: Stores, caplog: pytest.LogCaptureFixture
+) -> None:
+    ann = telegram.user(1001)
+    await ann.send_text(ann.private, QUESTION)
+    claim = await claimed(stores)
+    await ann.private.wait_for(lambda texts: texts == ["…"])
+    telegram.block(ann.private)
+    await stores.replies.emit(claim, WORDS[:2])
+
+    async def cancelled() -> bool:
+        return await stores.queue.renew([claim]) == ["cancelled"]
+
+    await wait_until(cancelled)
+    await stores.queue.finish(claim, Cancelled(WORDS[:2]))
+    refused = [call.method for call in telegram.calls if call.status == 403]
+    assert refused.count("editMessageText") == 1
+    telegram.block(ann.private, blocked=False)
+    await is_answered(telegram, stores, "…")
+    assert len(spoken(caplog)) <= 2
+
+
+@pytest.mark.usefixtures("role")
+@pytest.mark.parametrize("trouble", ["unavailable", "flooded", "cut"])
+async def test_a_file_that_fails_once_is_fetched_all_the_same(
+    telegram: TelegramEmulator, stores: Stores, caplog: pytest.LogCaptureFixture, trouble: str
+) -> None:
+    ann = telegram.user(1001)
+    if trouble == "unavailable":
+        telegram.fail_next("getFile", 400, "Bad Request: wrong file_id or the file is temporarily unavailable")
+    elif trouble == "flooded":
+        telegram.fail_next("getFile", 429, "Too Many Requests", retry_after=1)
+    else:
+        telegram.drop_next("file", half=True)
+    await ann.send_photo(ann.private, encoded(halves()), QUESTION)
+    assert await answer(stores, WORDS) == QUESTION
+    await ann.private.wait_for(lambda texts: texts == [WORDS])
+    assert len(spoken(caplog)) <= 1
+
+
+@pytest.mark.usefixtures("role")
+async def test_a_file_that_is_lost_for_good_is_one_sentence_and_holds_up_nothing_else(
+    telegram: TelegramEmulator, stores: Stores, caplog: pytest.LogCaptureFixture
+) -> None:
+    ann = telegram.user(1001)
+    lost = await ann.send_photo(ann.private, encoded(halves()), "lost")
+    telegram.lose_file(lost)
+    await ann.send_photo(ann.private, encoded(halves()), QUESTION)
+    assert await answer(stores, WORDS) == QUESTION
+    await ann.private.wait_for(lambda texts: texts == [say("en", "download_failed"), WORDS])
+    assert len(spoken(caplog)) <= 3
+
+
+async def test_telegram_may_be_down_when_the_role_starts(
+    telegram: TelegramEmulator, stores: Stores, store_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ann = telegram.user(1001)
+    await ann.send_text(ann.private, QUESTION)
+    await telegram.stop()
+    settings = BotSettings(telegram_token=telegram.token, telegram_api_url=telegram.url, open=True)
+    stop = asyncio.Event()
+    role = asyncio.create_task(serve(StorageSettings(redis_url=store_url, data_dir=tmp_path), settings, stop))
+    await wait_until(lambda: "Telegram cannot be reached" in caplog.text)
+    await asyncio.sleep(0.5)  # some tries
+    await telegram.start()
+    assert await answer(stores, WORDS) == QUESTION
+    await ann.private.wait_for(lambda texts: texts == [WORDS])
+    stop.set()
+    await asyncio.wait_for(role, 10)
+    assert len(spoken(caplog)) == 1

@@ -6,6 +6,7 @@ import asyncio
 import socket
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Self, TypeVar
 
 from aiohttp import web
@@ -30,10 +31,9 @@ class Changes:
 
     async def wait(self, seconds: float) -> None:
         """Return at the next change, or after `seconds` without one."""
-        try:
-            await asyncio.wait_for(self._event.wait(), max(seconds, 0.0))
-        except TimeoutError:
-            pass
+        with suppress(TimeoutError):  # asyncio.wait_for can lose a cancellation on Python 3.11
+            async with asyncio.timeout(max(seconds, 0.0)):
+                await self._event.wait()
 
     async def until(self, predicate: Callable[[], T], seconds: float = 10.0) -> T:
         """The first true value of `predicate`, asked anew at every change; raises TimeoutError after `seconds`."""

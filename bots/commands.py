@@ -67,7 +67,7 @@ class Commands:
                 await self._stores.images.forget(incoming.person)
                 await self._say(incoming, "command.forget")
             case "start":
-                await self._say(incoming, "command.start")
+                await self._say(incoming, "command.added" if incoming.where.group else "command.start")
             case _:
                 await self._help(incoming)
         return True

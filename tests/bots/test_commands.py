@@ -121,6 +121,13 @@ async def test_every_command_says_something_in_the_asker_s_language(
     assert await door.queued() == []
 
 
+async def test_start_in_a_group_says_how_to_ask_there(door: Door) -> None:
+    door.start()
+    await door.send(command="start", chat="-100")
+    await wait_until(door.settled)
+    assert door.desk.board.texts("-100") == [say("en", "command.added")]
+
+
 async def test_new_starts_the_conversation_afresh_after_the_questions_before_it(door: Door) -> None:
     history = door.desk.stores.history
     door.start()

@@ -98,10 +98,13 @@ async def grown_with_an_open_ask(life: Life, group: Chat) -> tuple[Chat, Claim]:
     return grown, claim
 
 
-async def test_a_migrated_group_is_answered_once_and_knows_what_was_said(life: Life) -> None:
+@pytest.mark.parametrize("refused", [[], ["message to edit not found"]])
+async def test_a_migrated_group_is_answered_once_and_knows_what_was_said(life: Life, refused: list[str]) -> None:
     await life.start(open=False, allow=frozenset({"telegram:chat:-77"}))
     group = life.telegram.group(-77, kind="group")
     grown, claim = await grown_with_an_open_ask(life, group)
+    for words in refused:  # what an edit in the old chat may be told instead
+        life.telegram.fail_next("editMessageText", 400, f"Bad Request: {words}")
     await life.finish(claim, "two")
     await grown.wait_for(lambda texts: texts == ["two"])
     await wait_until(life.delivered)

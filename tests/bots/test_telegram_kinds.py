@@ -2,42 +2,58 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
-from telegram import Bot
 
 from bots.phrases import say
-from bots.surface import Page
+from bots.surface import Incoming, Page
 from bots.telegram_bot import TelegramSurface
 from storage.messages import Address, Model
 from tests.bots.life import Life
 from tests.bots.pictures import encoded, halves, photo
-from tests.bots.test_telegram_reading import PICTURE, read, said
 from tests.emulators.server import Json
 from tests.emulators.telegram import TelegramEmulator
 from tests.emulators.telegram_world import Chat, User
 
+PICTURE = encoded(halves(), "JPEG")
+UNREADABLE = {
+    "voice": "no_voice", "audio": "no_voice", "video": "no_video", "video_note": "no_video", "animation": "no_video",
+    "animated": "no_sticker", "film": "no_sticker", "pdf": "no_document", "location": "unreadable",
+    "contact": "unreadable", "dice": "unreadable",
+}  # fmt: skip
+QUOTED = {  # words, photos and why it cannot be read
+    "photo": ("my cat", 1, ""), "text": ("I say so", 0, ""), "sticker": ("", 1, ""), "document": ("", 1, ""),
+    "forwarded": ("my cat", 1, ""), "captioned": ("look at 0:30", 0, ""), "voice": ("", 0, "no_voice"),
+    "video_note": ("", 0, "no_video"), "animated": ("", 0, "no_sticker"), "pdf": ("", 0, "no_document"),
+    "location": ("", 0, ""), "joined": ("", 0, ""),
+}  # fmt: skip
 
-@pytest.mark.parametrize(
-    ("kind", "code"),
-    [
-        ("voice", "no_voice"), ("audio", "no_voice"), ("video", "no_video"), ("video_note", "no_video"),
-        ("animation", "no_video"), ("animated", "no_sticker"), ("film", "no_sticker"), ("pdf", "no_document"),
-        ("location", "unreadable"), ("contact", "unreadable"), ("dice", "unreadable"),
-    ],
-)  # fmt: skip
+
+def heard(telegram: TelegramEmulator, surface: TelegramSurface) -> Incoming | None:
+    """What the newest update says to us."""
+    return surface.read(json.dumps(telegram.world.updates[-1]).encode())
+
+
+def question(telegram: TelegramEmulator, surface: TelegramSurface) -> Incoming:
+    """The newest update, which is for us."""
+    incoming = heard(telegram, surface)
+    assert incoming
+    return incoming
+
+
 async def test_what_cannot_be_read_says_why_in_private_and_in_a_group_only_when_it_is_for_us(
-    telegram: TelegramEmulator, surface: TelegramSurface, bot: Bot, ann: User, kind: str, code: str
+    telegram: TelegramEmulator, surface: TelegramSurface, ann: User
 ) -> None:
     group = telegram.group(-100)
     await surface.place(Address("telegram", "-100"), Page("an answer"))
-    for chat, reply_to, expected in (
-        (ann.private, None, code),
-        (group, None, None),
-        (group, group.messages[0], code),
-    ):
-        await send_unreadable(ann, chat, kind, reply_to)
-        incoming = await read(surface, bot)
-        assert (incoming and (incoming.refusal, incoming.photos)) == (expected and (expected, ()))
+    for kind, code in UNREADABLE.items():
+        for chat, reply_to, expected in (
+            (ann.private, None, code), (group, None, None), (group, group.messages[0], code),
+        ):  # fmt: skip
+            await send_unreadable(ann, chat, kind, reply_to)
+            incoming = heard(telegram, surface)
+            assert (incoming and (incoming.refusal, incoming.photos)) == (expected and (expected, ())), kind
 
 
 async def send_unreadable(user: User, chat: Chat, kind: str, reply_to: Json | None = None) -> Json:
@@ -58,80 +74,67 @@ async def send_unreadable(user: User, chat: Chat, kind: str, reply_to: Json | No
 
 
 async def test_a_film_whose_caption_mentions_us_is_for_us_and_a_sticker_that_stands_still_is_a_photo(
-    telegram: TelegramEmulator, surface: TelegramSurface, bot: Bot, ann: User
+    telegram: TelegramEmulator, surface: TelegramSurface, ann: User
 ) -> None:
     await ann.send_video(telegram.group(-100), b"x", "@askpix_bot what happens?")
-    assert (await said(surface, bot)).refusal == "no_video"
+    assert question(telegram, surface).refusal == "no_video"
     sticker = await ann.send_sticker(ann.private, encoded(photo(512, 512), "WEBP"))
-    incoming = await said(surface, bot)
+    incoming = question(telegram, surface)
     assert [file.id for file in incoming.photos] == [sticker["sticker"]["file_id"]]
     assert incoming.refusal == ""
 
 
-async def test_somebody_who_moves_and_a_poll_that_goes_on_are_no_news(
-    surface: TelegramSurface, bot: Bot, ann: User
-) -> None:
-    live = await ann.send(ann.private, None, location={"latitude": 1.0, "longitude": 2.0, "live_period": 60})
-    await ann.edit_text(live, "")
-    incoming = await said(surface, bot)
-    assert (incoming.refusal, incoming.edited) == ("unreadable", True)  # intake says nothing about an edited one
-
-
-@pytest.mark.parametrize(
-    ("what", "text", "photos", "code"),
-    [
-        ("photo", "my cat", 1, ""), ("text", "I say so", 0, ""), ("sticker", "", 1, ""), ("document", "", 1, ""),
-        ("forwarded", "my cat", 1, ""), ("captioned", "look at 0:30", 0, ""), ("voice", "", 0, "no_voice"),
-        ("video_note", "", 0, "no_video"), ("animated", "", 0, "no_sticker"), ("pdf", "", 0, "no_document"),
-        ("location", "", 0, ""), ("joined", "", 0, ""),
-    ],
-)  # fmt: skip
-@pytest.mark.parametrize("elsewhere", [False, True])
 async def test_a_reply_to_anything_brings_what_can_be_read_or_says_why_not(
-    telegram: TelegramEmulator, surface: TelegramSurface, bot: Bot, ann: User,
-    what: str, text: str, photos: int, code: str, elsewhere: bool,
-) -> None:  # fmt: skip
-    group, bob = telegram.group(-100), telegram.user(1002, first_name="Bob")
+    telegram: TelegramEmulator, surface: TelegramSurface, ann: User
+) -> None:
+    group = telegram.group(-100)
+    for what, expected in QUOTED.items():
+        shown = await send_anything(telegram.user(1002, first_name="Bob"), group, what)
+        for chat in (group, ann.private):  # from where it stands, and from another chat
+            await ann.send_text(chat, "@askpix_bot what?", reply_to=shown)
+            said = question(telegram, surface)
+            assert (said.quote_text, len(said.quote_photos), said.refusal) == expected, what
+            await ann.send_photo(chat, PICTURE, "@askpix_bot and this?", reply_to=shown)
+            assert question(telegram, surface).refusal == "", what
+
+
+async def send_anything(user: User, chat: Chat, what: str) -> Json:
+    """Send one of what can be quoted."""
     match what:
         case "photo":
-            shown = await bob.send_photo(group, PICTURE, "my cat")
+            return await user.send_photo(chat, PICTURE, "my cat")
         case "text":
-            shown = await bob.send_text(group, "I say so")
+            return await user.send_text(chat, "I say so")
         case "sticker":
-            shown = await bob.send_sticker(group, PICTURE)
+            return await user.send_sticker(chat, PICTURE)
         case "document":
-            shown = await bob.send_document(group, PICTURE, "a.jpg", "image/jpeg")
+            return await user.send_document(chat, PICTURE, "a.jpg", "image/jpeg")
         case "forwarded":
-            shown = await bob.forward(group, await bob.send_photo(bob.private, PICTURE, "my cat"))
+            return await user.forward(chat, await user.send_photo(user.private, PICTURE, "my cat"))
         case "captioned":
-            shown = await bob.send_video(group, b"x", "look at 0:30")
+            return await user.send_video(chat, b"x", "look at 0:30")
         case "joined":
-            shown = telegram.world.post(group, bob.describe(), None, {"new_chat_members": [ann.describe()]})
+            return user.world.post(chat, user.describe(), None, {"new_chat_members": [user.describe()]})
         case _:
-            shown = await send_unreadable(bob, group, what)
-    await ann.send_text(ann.private if elsewhere else group, "@askpix_bot what?", reply_to=shown)
-    incoming = await said(surface, bot)
-    assert (incoming.quote_text, len(incoming.quote_photos), incoming.refusal) == (text, photos, code)
-    await ann.send_photo(ann.private if elsewhere else group, PICTURE, "@askpix_bot and this?", reply_to=shown)
-    assert (await said(surface, bot)).refusal == ""
+            return await send_unreadable(user, chat, what)
 
 
 async def test_of_a_reply_to_a_part_only_that_part_is_quoted(
-    telegram: TelegramEmulator, surface: TelegramSurface, bot: Bot, ann: User
+    telegram: TelegramEmulator, surface: TelegramSurface, ann: User
 ) -> None:
     group = telegram.group(-100)
     shown = await telegram.user(1002).send_photo(group, PICTURE, "my cat and your dog")
     await ann.send_text(group, "@askpix_bot whose?", reply_to=shown, quote="your dog")
-    incoming = await said(surface, bot)
+    incoming = question(telegram, surface)
     assert (incoming.quote_text, len(incoming.quote_photos)) == ("your dog", 1)
 
 
 async def test_a_reply_to_a_file_of_ours_goes_on_with_the_answer(
-    telegram: TelegramEmulator, surface: TelegramSurface, bot: Bot, ann: User
+    telegram: TelegramEmulator, surface: TelegramSurface, ann: User
 ) -> None:
     await surface.send(Address("telegram", "1001"), "answer.md", b"words")
     await ann.send_text(ann.private, "shorter, please", reply_to=ann.private.messages[-1])
-    incoming = await said(surface, bot)
+    incoming = question(telegram, surface)
     assert (incoming.text, incoming.quote_text, incoming.quote_photos, incoming.refusal) == (
         "shorter, please", "", (), "",
     )  # fmt: skip
@@ -161,11 +164,11 @@ async def test_a_forwarded_photo_and_a_sticker_are_photos_like_any_other(life: L
     shown = await life.ben.send_photo(life.telegram.group(-100), PICTURE, "my cat")
     for hidden in (False, True):
         await life.ann.forward(life.ann.private, shown, hidden=hidden)
-        question = (await life.answer("a cat")).question
-        assert (question.text, len(question.photos)) == ("my cat", 1)
+        asked = (await life.answer("a cat")).question
+        assert (asked.text, len(asked.photos)) == ("my cat", 1)
     await life.ben.send_sticker(life.ben.private, encoded(photo(512, 512), "WEBP"))
-    question = (await life.answer("一只猫")).question
-    assert (question.text, len(question.photos)) == (say("zh", "default_question"), 1)
+    asked = (await life.answer("一只猫")).question
+    assert (asked.text, len(asked.photos)) == (say("zh", "default_question"), 1)
 
 
 async def test_each_unreadable_kind_gets_one_sentence_and_an_edit_of_it_none(life: Life) -> None:

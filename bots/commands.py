@@ -49,8 +49,13 @@ class Commands:
         here, home = f":{messages[0].where.chat}:", f":{await self._home(messages[0])}:"
         return [structs.replace(each, conversation=each.conversation.replace(here, home, 1)) for each in messages]
 
-    async def run(self, incoming: Incoming) -> bool:
-        """Do what a command says; False when the message is no command."""
+    async def stop(self, incoming: Incoming) -> int:
+        """Stop what its sender asked here, waiting or running; returns how many those were."""
+        (incoming,) = await self.at_home([incoming])
+        return await self._stores.queue.cancel(incoming.person, conversation=incoming.conversation)
+
+    async def run(self, incoming: Incoming, stopped: int = 0) -> bool:
+        """Do what a command says; False when the message is no command. `stopped`: how many were stopped for it."""
         match incoming.command:
             case "":
                 return False
@@ -58,8 +63,7 @@ class Commands:
                 await self._stores.history.restart(incoming.conversation)
                 await self._say(incoming, "command.new")
             case "stop":
-                stopped = await self._stores.queue.cancel(incoming.person, conversation=incoming.conversation)
-                if not stopped:  # else every stopped answer says so itself
+                if not stopped + await self.stop(incoming):  # else every stopped answer says so itself
                     await self._say(incoming, "command.stop_nothing")
             case "forget":
                 await self._stores.queue.cancel(incoming.person)

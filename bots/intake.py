@@ -147,20 +147,23 @@ class Intake:
                 self._turns[line] = task
 
     async def _handle(self, parcel: _Parcel) -> None:
+        stopped = 0
+        if parcel.messages and parcel.messages[0].command == "stop":  # at once, and then what comes before it in line
+            stopped = await persist(lambda: self._commands.stop(parcel.messages[0]))
         await parcel.complete()
         messages = sorted(parcel.messages, key=lambda message: message.number)
         if messages and messages[0].album:
             del self._albums[messages[0].id]
         try:
             if messages:  # may be repeated from its start when the store was away in between
-                await persist(lambda: self._admit(messages))
+                await persist(lambda: self._admit(messages, stopped))
         except Exception as error:  # the last guard: a bug on one update must not stop the others
             log.exception("an update could not be taken", exc_info=error)
             if not messages[0].button:
                 await self._delivery.tools.say(messages[0].where, say(messages[0].language, "went_wrong"))
         await persist(lambda: self._inbox.done(*parcel.entries))
 
-    async def _admit(self, messages: list[Incoming]) -> None:
+    async def _admit(self, messages: list[Incoming], stopped: int) -> None:
         messages = await self._commands.at_home(messages)
         lead = next((message for message in messages if message.command), messages[0])
         if lead.button:
@@ -171,5 +174,5 @@ class Intake:
             return
         if not await self._asking.concerns(messages) or not await self._commands.admits(lead):
             return
-        if not await self._commands.run(lead):
+        if not await self._commands.run(lead, stopped):
             await self._asking.ask(messages)

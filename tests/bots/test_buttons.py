@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -209,6 +210,25 @@ async def test_stop_by_command_ends_one_s_own_questions_in_this_chat_and_no_othe
     await wait_until(lambda: door.desk.board.texts("-100").count(say("en", "stopped")) == 3)
     assert await is_state(door, private) == "queued"
     assert await door.queued() == ["in private"]
+
+
+async def test_stop_by_command_passes_the_line_and_stops_what_stands_in_it_too(door: Door) -> None:
+    slow = door.desk.board.slow["p1"] = asyncio.Event()
+    door.start()
+    await ask(door, "runs")
+    held = await claim(door)
+    await door.send("still on its way", FileRef("p1"))
+    await wait_until(lambda: door.desk.board.fetched == ["p1"])
+    await door.send(command="stop")
+
+    async def stopped() -> bool:
+        return await door.desk.stores.queue.renew([held]) == ["cancelled"]
+
+    await wait_until(stopped)
+    await door.desk.stores.queue.finish(held, Cancelled())
+    slow.set()
+    await wait_until(door.settled)
+    await wait_until(lambda: door.desk.board.texts() == [say("en", "stopped")] * 2)
 
 
 async def test_stop_by_command_says_so_when_there_is_nothing_to_stop(door: Door) -> None:

@@ -37,6 +37,16 @@ async def test_deny_wins_then_a_person_or_a_chat_admits(redis: Client, given: Ru
     assert await Limits(redis, given).admits(ANN, CHAT) is admitted
 
 
+@pytest.mark.parametrize("name", [CHAT, "telegram:chat:-1"])
+async def test_a_chat_that_moved_is_known_by_both_of_its_ids(redis: Client, name: str) -> None:
+    former = "telegram:chat:-1"
+    await Limits(redis, rules()).move(former, CHAT)
+    assert await Limits(redis, rules(allow=name)).admits(ANN, CHAT)
+    assert not await Limits(redis, rules(deny=name, open=True)).admits(ANN, CHAT)
+    assert await Limits(redis, rules(deny=CHAT, open=True)).admits(ANN, former), "nobody writes there any more"
+    assert [await Limits(redis, rules()).former(chat) for chat in (CHAT, former)] == [former, former]
+
+
 async def test_a_code_makes_one_admin_once(redis: Client) -> None:
     limits = Limits(redis, rules())
     assert not await limits.has_admin()

@@ -40,6 +40,8 @@ PAUSE = 0.1  # seconds before a question, the engine's first word and its last: 
 QUICK_PAUSE = 0.04
 FIRST, REST = "A blue ", "square."
 PREPARATIONS = 100
+FLOOD, MEASURED = 60, 50  # seconds that one chat is closed, and for how many of them the others are timed
+ABREAST = 4  # of them at once
 PATIENCE = 60.0
 
 
@@ -80,6 +82,12 @@ class Bench:
         else:
             await user.send_text(user.private, question)
         await user.private.wait_for(lambda texts: texts and texts[-1] == FIRST + REST, PATIENCE)
+
+    async def whole(self, user: User) -> float:
+        """Ask; seconds from the update to the last edit."""
+        begun = time.perf_counter()
+        await self.ask(user)
+        return user.private.bot_messages()[-1]["edits"][-1]["at"] - begun
 
     async def road(self, rounds: int, photo: bytes | None = None) -> dict[str, list[float]]:
         """One person after another: seconds from the update's arrival to the engine's request, and from the engine's
@@ -172,6 +180,45 @@ async def engine_memory(bench: Bench, photo: bytes) -> dict[str, float]:
         return {"idle": idle, "after": rss_mb(both)}
 
 
+async def flooded(calm: Bench, struck: Bench) -> dict[str, object]:
+    """Seconds from update to final edit, of people who ask in turns on two services: on one of them a chat waits for
+    the end of a flood, with an answer to show.
+    """
+    victim = struck.somebody()
+    await victim.send_text(victim.private, "What?")
+    await victim.private.wait_for(lambda texts: texts, PATIENCE)
+    struck.telegram.flood(victim.id, FLOOD)
+    await struck.telegram.until(lambda: any(call.status == 429 for call in struck.telegram.calls), PATIENCE)
+    begun = time.perf_counter()
+    sides: dict[str, list[float]] = {"without": [], "with": []}
+    while time.perf_counter() - begun < MEASURED:
+        for name, bench in (("without", calm), ("with", struck)):
+            people = [bench.somebody() for _ in range(ABREAST)]
+            sides[name] += await asyncio.gather(*(bench.whole(user) for user in people))
+            await asyncio.sleep(QUICK_PAUSE)
+    if FIRST + REST in victim.private.texts():
+        raise RuntimeError("the flood was over too early")
+    await victim.private.wait_for(lambda texts: texts[-1] == FIRST + REST, PATIENCE)
+    p95 = {name: statistics.quantiles(taken, n=20, method="inclusive")[18] for name, taken in sides.items()}
+    refused = sum(call.status == 429 for call in struck.telegram.calls)
+    return {
+        **{name: spread(taken) | {"p95_ms": round(p95[name] * 1000, 3)} for name, taken in sides.items()},
+        "ratio_p95": round(p95["with"] / p95["without"], 3),
+        "refused_calls": refused,
+    }
+
+
+async def measure_flood(struck: Bench) -> dict[str, object]:
+    """`flooded` on this bench and on another like it, both with roles of their own."""
+    roles = ["worker", "telegram"]
+    with tempfile.TemporaryDirectory() as folder:
+        async with open_bench(Path(folder)) as calm, running(calm, roles), running(struck, roles):
+            for bench in (calm, struck):
+                bench.pause = QUICK_PAUSE
+                await bench.road(WARM_UP)
+            return await flooded(calm, struck)
+
+
 async def measure_all(bench: Bench) -> None:
     """Everything, then the line."""
     photo = encoded(1280, 960, "JPEG")
@@ -192,6 +239,8 @@ async def measure_all(bench: Bench) -> None:
     say(f"{rate:.0f} answers/s; {after} MB\nthe embedded engine …")
     memory = {name: {"idle": idle[name], "after": after[name]} for name in idle}
     memory["engine"] = await engine_memory(bench, photo)
+    say(f"{memory} MB\none chat in a flood of {FLOOD} s …")
+    flood = await measure_flood(bench)
     finish(
         "road",
         {
@@ -199,12 +248,14 @@ async def measure_all(bench: Bench) -> None:
             "first_word_to_edit": {"text": text["back"], "photo": with_photo["back"]},
             "prepare": prepared,
             "answers_per_second": round(rate, 1),
+            "flood": flood,
             "rss_mb": memory,
         },
         {
             "text_update_to_engine_p50_ms": target(text["there"]["p50_ms"], at_most=8),
             "prepare_1280_p50_ms": target(max(float(each["p50_ms"]) for each in prepared.values()), at_most=30),
             "first_word_to_edit_p50_ms": target(text["back"]["p50_ms"], at_most=10),
+            "others_p95_in_a_flood_ratio": target(float(str(flood["ratio_p95"])), at_most=1.1),
         },
     )
 
@@ -221,18 +272,24 @@ async def measure_texts(bench: Bench, texts: int) -> None:
     say(str({name: spread(seconds) for name, seconds in taken.items()} | {"there_p10_ms": tenth, "cpu_ms": used}))
 
 
+@asynccontextmanager
+async def open_bench(data_dir: Path) -> AsyncGenerator[Bench]:
+    """A store and both emulated ends; the roles are yet to be started."""
+    async with (
+        Store(data_dir) as url,
+        open_stores(url) as stores,
+        TelegramEmulator() as telegram,
+        StubEngine(slots=8) as engine,
+    ):
+        bench = Bench(telegram, engine, stores, data_dir)
+        engine.reply = lambda _: bench.reply()
+        yield bench
+
+
 async def main(texts: int | None) -> None:
     """Everything, or that many texts, in a folder that goes afterwards."""
     with tempfile.TemporaryDirectory() as folder:
-        data_dir = Path(folder)
-        async with (
-            Store(data_dir) as url,
-            open_stores(url) as stores,
-            TelegramEmulator() as telegram,
-            StubEngine(slots=8) as engine,
-        ):
-            bench = Bench(telegram, engine, stores, data_dir)
-            engine.reply = lambda _: bench.reply()
+        async with open_bench(Path(folder)) as bench:
             await (measure_all(bench) if texts is None else measure_texts(bench, texts))
 
 

@@ -18,7 +18,7 @@ from tests.waiting import wait_until
 
 def with_photos(desk: Desk) -> Door:
     """A door whose platform has the files p1 to p13, and one that is no picture."""
-    desk.board.files = {f"p{n}": encoded(Image.new("RGB", (640, 640), (n, 0, 0))) for n in range(1, 14)}
+    desk.board.files = {f"p{n}": encoded(Image.new("RGB", (320, 320), (n, 0, 0))) for n in range(1, 14)}
     desk.board.files["junk"] = b"no picture"
     return Door(desk)
 

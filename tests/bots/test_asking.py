@@ -92,7 +92,7 @@ async def test_photos_that_come_late_are_asked_about_in_the_same_message(door: D
 
 
 async def test_ten_photos_one_by_one_and_a_quoted_one_take_half_the_context_together(door: Door) -> None:
-    context = 4096
+    context = 1024
     await door.desk.stores.health.publish_model(Model("m", context, 2, 4096, 1_310_720))
     album = Album(door)
     door.start()

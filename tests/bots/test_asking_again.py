@@ -144,7 +144,7 @@ async def test_an_album_read_again_after_a_crash_neither_doubles_nor_loses_a_pho
         patched.setattr("storage.inbox.Inbox.done", dead)
         door.start()
         await album.photos(3, 1)
-        await wait_until(lambda: redis.exists(keys.job(album.id)))
+        await wait_until(lambda: redis.exists(keys.slots(album.id)))  # before that, a crash may leave an empty one
         if state == "finished":
             await work(door)
         await door.desk.crash()

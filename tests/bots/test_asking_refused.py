@@ -31,7 +31,7 @@ def door(desk: Desk) -> Door:
 
 
 async def test_a_late_one_that_is_bad_costs_the_others_nothing(door: Door) -> None:
-    await door.desk.stores.health.publish_model(Model("m", 2048, 2, 4096, 1_310_720))
+    await door.desk.stores.health.publish_model(Model("m", 512, 2, 4096, 1_310_720))
     album = Album(door)
     door.start()
     await album.photos(1, 2)

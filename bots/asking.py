@@ -171,7 +171,7 @@ class Asking:
         try:
             return await self._surface.fetch(file)
         except Unreachable as error:
-            log.info("a download failed: %s", describe(error))
+            log.warning("a download failed: %s", describe(error))
             return None
         except SurfaceError as error:
             raise Refused("download_failed") from error

@@ -59,7 +59,7 @@ class _Patience:
 async def introduce(bot: Bot) -> None:
     """Learn our name; waits for Telegram. Raises BadToken."""
     os.environ["PTB_TIMEDELTA"] = "1"  # retry_after as a timedelta: the library's future form, without its warning
-    logging.getLogger("telegram").setLevel(logging.CRITICAL)  # it logs each page of HTML, and then raises it
+    logging.getLogger("telegram.request").setLevel(logging.CRITICAL)  # it logs each page of HTML, and raises it too
     patience = _Patience("Telegram cannot be reached")
     while True:
         try:

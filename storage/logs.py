@@ -10,6 +10,27 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+MOST = 10  # warnings and errors a minute from one place in the code: an outage says the same again and again
+
+
+class _Sparing(logging.Filter):
+    """Holds back what the same place has said often enough; the last line of it says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[tuple[str, int], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno < logging.WARNING:
+            return True
+        place = record.pathname, record.lineno
+        begun, said = self._said.get(place, (0.0, 0))
+        begun, said = (begun, said + 1) if record.created - begun < 60 else (record.created, 1)
+        self._said[place] = begun, said
+        if said == MOST:
+            record.msg = f"{record.msg} (and no more of it this minute)"
+        return said <= MOST
+
 
 class _Masked(logging.Formatter):
     """Masks the given secrets, and says where an error came from in place of its traceback."""
@@ -35,6 +56,7 @@ def setup(level: str, secrets: Iterable[str]) -> None:
     """Log to standard error. Libraries speak from WARNING on: httpx logs URLs, and Telegram's hold the token."""
     handler = logging.StreamHandler()
     handler.setFormatter(_Masked(secrets))
+    handler.addFilter(_Sparing())
     logging.basicConfig(level="WARNING", handlers=[handler], force=True)
     logging.raiseExceptions = False  # a line that cannot be formatted would be shown with its arguments and a traceback
     sys.excepthook = _last_word

@@ -225,3 +225,22 @@ async def test_a_wrong_token_and_none_are_said_as_such(telegram: TelegramEmulato
 def test_the_pace_of_groups_is_slower_than_that_of_private_chats(surface: TelegramSurface) -> None:
     group = Address("telegram", "-100", group=True)
     assert surface.rate(HERE).seconds < surface.rate(group).seconds
+
+
+async def test_signs_are_reactions_unless_they_are_turned_off(
+    telegram: TelegramEmulator, bot: Bot, surface: TelegramSurface, ann: User
+) -> None:
+    question = await ann.send_text(ann.private, "what?")
+    where = Address("telegram", "1001", str(question["message_id"]))
+    await TelegramSurface(bot, signs=False).sign(where, "seen")
+    await surface.sign(HERE, "seen")  # at no message
+    assert "setMessageReaction" not in [call.method for call in telegram.calls]
+    shown: list[list[str]] = []
+    for sign in ("seen", "done", ""):
+        await surface.sign(where, sign)
+        reactions = [call.params.get("reaction", []) for call in telegram.calls if call.method == "setMessageReaction"]
+        shown.append([each["emoji"] for each in reactions[-1]])
+    assert shown == [["👀"], ["👌"], []]
+    telegram.fail_next("setMessageReaction", 400, "Bad Request: REACTION_INVALID")
+    with pytest.raises(Unfit):
+        await surface.sign(where, "seen")

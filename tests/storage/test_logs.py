@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
 
-from storage.logs import describe, setup
+from storage.logs import MOST, describe, setup
 
 TOKEN = "4242:AAsecretTokenForTests"
 
@@ -124,3 +125,21 @@ def test_setting_up_twice_writes_each_line_once(capsys: pytest.CaptureFixture[st
     setup("INFO", [TOKEN])
     logging.getLogger("bots.x").info("once")
     assert capsys.readouterr().err.count("once") == 1
+
+
+def test_one_place_says_only_so_much_a_minute_and_holds_no_other_back(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setup("INFO", [])
+    log, now = logging.getLogger("bots.x"), time.time()
+    for minute in range(2):
+        monkeypatch.setattr(time, "time", lambda minute=minute: now + 61 * minute)
+        for n in range(2 * MOST):
+            log.warning("trouble %d", n)
+            log.info("work %d", n)
+        log.warning("another trouble")
+    lines = [line.partition(": ")[2] for line in capsys.readouterr().err.splitlines()]
+    assert sum(line.startswith("trouble") for line in lines) == 2 * MOST
+    assert lines.count(f"trouble {MOST - 1} (and no more of it this minute)") == 2
+    assert sum(line.startswith("work") for line in lines) == 4 * MOST
+    assert lines.count("another trouble") == 2

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import pytest
 
 from bots.phrases import say
-from bots.surface import FileRef, Incoming
+from bots.surface import FileRef, Gone, Incoming, Page
+from bots.telegram_bot import TelegramSurface
 from storage import keys
 from storage.connection import Client
 from storage.limits import Rules
@@ -18,6 +19,7 @@ from tests.bots.conftest import Desk
 from tests.bots.door import Door
 from tests.bots.hands import answer, ask, claim, codes, is_state, press, remembered, slots, turns
 from tests.bots.pictures import encoded, halves
+from tests.emulators.telegram_world import User
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("quick")
@@ -45,7 +47,8 @@ async def test_an_answer_that_did_not_come_can_be_regenerated(door: Door, event:
     assert await remembered(door) == ["what is it?", "here it is"]
 
 
-async def test_a_shorter_second_answer_leaves_no_message_of_the_first(door: Door) -> None:
+@pytest.mark.parametrize("crash", [False, True])
+async def test_a_shorter_second_answer_leaves_no_message_of_the_first(door: Door, *, crash: bool) -> None:
     door.start()
     await ask(door)
     await answer(door, "word " * 2400)
@@ -56,6 +59,9 @@ async def test_a_shorter_second_answer_leaves_no_message_of_the_first(door: Door
     await door.desk.stores.replies.emit(held, "short")
     await wait_until(lambda: door.desk.board.texts() == ["short …", "…", "…"])
     assert codes(door) == [["stop"], [], []]
+    if crash:
+        await door.desk.crash()
+        door.start()
     await door.desk.stores.queue.finish(held, Done("short"))
     await wait_until(door.desk.delivered)
     assert (door.desk.board.texts(), slots(door)) == (["short"], first[:1])
@@ -216,3 +222,12 @@ async def answer_of(door: Door, id: str, text: str) -> None:
     found = await door.desk.stores.queue.find(id)
     assert found
     await door.desk.stores.queue.finish(Claim(found.ask, found.fence), Done(text))
+
+
+async def test_a_message_too_many_is_taken_away_at_telegram(surface: TelegramSurface, ann: User) -> None:
+    where = Address("telegram", str(ann.id))
+    slot = await surface.place(where, Page("too many"))
+    await surface.remove(where, slot)
+    assert ann.private.texts() == []
+    with pytest.raises(Gone):
+        await surface.remove(where, slot)

@@ -3,78 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 from msgspec import structs
 
 from storage import keys
 from storage.connection import Client, Scripts
 from storage.history import History
-from storage.messages import Ask, Cancelled, Done, Event, Failed, Photo, Refused, Turn
-from storage.queue import Claim, Found, Queue
-from storage.replies import Finished
-from storage.stores import Stores, open_stores
+from storage.messages import Ask, Done, Photo, Refused
+from storage.queue import Found, Queue
+from storage.stores import Stores
+from tests.storage.anew import again, answered, claim, close, deliver, read, state
 from tests.storage.asks import make_ask
 from tests.storage.test_keys import PERMANENT, without_end
 from tests.waiting import wait_until
 
 OLD, NEW = Photo("aa", "image/png", 32, 32, 10), Photo("bb", "image/png", 32, 32, 10)
-
-
-@pytest_asyncio.fixture
-async def stores(redis: Client, server_url: str) -> AsyncIterator[Stores]:
-    async with open_stores(server_url) as found:
-        await found.replies.open_outbox("telegram")
-        yield found
-
-
-async def claim(stores: Stores, worker: str = "w1") -> Claim:
-    ((held,), _) = await stores.queue.claim(worker, 1)
-    return held
-
-
-async def close(stores: Stores, event: Event, *, text: str = "") -> Claim:
-    """Answer the next ask; with a text it leaves turns."""
-    held = await claim(stores)
-    question = structs.replace(held.ask.question, ask=held.ask.id)
-    turns = [question, Turn("assistant", text, ask=held.ask.id)] if text else []
-    assert await stores.queue.finish(held, event, turns)
-    return held
-
-
-async def read(stores: Stores) -> list[Finished]:
-    return await stores.replies.finished("telegram", wait=0.01)
-
-
-async def deliver(stores: Stores) -> None:
-    for finished in await read(stores):
-        await stores.replies.delivered("telegram", finished)
-
-
-async def answered(stores: Stores, id: str, text: str) -> None:
-    """An ask that was answered and shown."""
-    await stores.queue.enqueue(make_ask(id))
-    await close(stores, Done(text), text=text)
-    await deliver(stores)
-
-
-async def again(stores: Stores, id: str, text: str = "", *, newest: bool = False) -> str:
-    """Ask anew, with another text if there is one."""
-    found = await stores.queue.find(id)
-    assert found
-    question = structs.replace(found.ask.question, text=text) if text else found.ask.question
-    return await stores.queue.amend(structs.replace(found.ask, question=question), found.fence, newest=newest)
-
-
-async def said(stores: Stores) -> list[str]:
-    return [turn.text for turn in await stores.history.read(make_ask("a").conversation, 0)]
-
-
-async def state(stores: Stores, id: str) -> tuple[str, bool, int] | None:
-    found = await stores.queue.find(id)
-    return found and (found.state, found.known, found.fence)
 
 
 async def test_of_an_unknown_id_nothing_is_found(stores: Stores) -> None:
@@ -93,29 +37,6 @@ async def test_an_ask_is_found_whole_whatever_it_does(stores: Stores) -> None:
     for _ in range(2):
         assert await stores.queue.find("a") == Found(asked, known=True, state="done", fence=2)
         await deliver(stores)
-
-
-@pytest.mark.parametrize("event", [Failed("photo_gone"), Cancelled()])
-async def test_a_question_without_an_answer_is_kept_until_a_fresh_start(stores: Stores, event: Event) -> None:
-    await stores.queue.enqueue(make_ask("a"))
-    await close(stores, event)
-    await deliver(stores)
-    found = await stores.queue.find("a")
-    assert found
-    assert (found.ask.question.text, found.known) == ("question a", True)
-    await stores.history.restart(make_ask("a").conversation)
-    found = await stores.queue.find("a")
-    assert found
-    assert (found.ask.question, found.known, found.ask.where) == (Turn(), False, make_ask("a").where)
-
-
-async def test_what_was_forgotten_is_known_by_its_place_only(stores: Stores) -> None:
-    ask = make_ask("a")
-    await stores.history.enter(ask.person, ask.conversation)
-    await answered(stores, "a", "red")
-    await stores.history.forget(ask.person)
-    assert await state(stores, "a") == ("done", False, 1)
-    assert await again(stores, "a", newest=True) == "older"
 
 
 async def test_a_waiting_ask_keeps_its_place_and_is_answered_once_as_it_is_now(stores: Stores) -> None:
@@ -210,80 +131,6 @@ async def test_a_tombstone_lives_while_its_ask_is_open_again_and_ends_after_it(s
     await close(stores, Done("blue"), text="blue")
     await deliver(stores)
     assert 0 < await stores.redis.ttl(keys.job("a")) <= keys.SLOTS_TTL
-    assert await without_end(stores.redis) <= PERMANENT
-
-
-async def test_a_kept_question_that_is_answered_at_last_is_a_turn_and_no_longer_kept(stores: Stores) -> None:
-    await stores.queue.enqueue(make_ask("a"))
-    await close(stores, Failed("gave_up"))
-    await deliver(stores)
-    kept = keys.kept(make_ask("a").conversation)
-    assert await stores.redis.smembers(kept) == {b"a"}
-    assert 0 < await stores.redis.ttl(keys.job("a")) <= keys.JOB_TTL
-    assert await again(stores, "a", newest=True) == "ok"
-    assert not await stores.redis.exists(kept)
-    await close(stores, Done("red"), text="red")
-    await deliver(stores)
-    assert await said(stores) == ["question a", "red"]
-    assert not await stores.redis.hexists(keys.job("a"), "question"), "it is said once, in the history"
-    assert await without_end(stores.redis) <= PERMANENT
-
-
-async def test_turns_are_replaced_where_they_stood(stores: Stores) -> None:
-    for id, text in (("a", "red"), ("b", "blue"), ("c", "green")):
-        await answered(stores, id, text)
-    assert await again(stores, "b", "changed") == "ok"  # a photo that came late
-    await close(stores, Done("yellow"), text="yellow")
-    assert await said(stores) == ["question a", "red", "changed", "yellow", "question c", "green"]
-
-
-async def test_only_the_newest_is_asked_anew_when_that_is_asked_for(stores: Stores) -> None:
-    for id in ("a", "b"):
-        await answered(stores, id, f"answer {id}")
-    assert await again(stores, "a", "new", newest=True) == "older"
-    assert await state(stores, "a") == ("done", True, 1)
-    assert await again(stores, "b", "new", newest=True) == "ok"
-    await close(stores, Done("x"), text="x")
-    assert await said(stores) == ["question a", "answer a", "new", "x"]
-
-
-async def test_a_later_question_that_still_waits_or_runs_makes_none_older(stores: Stores) -> None:
-    await answered(stores, "a", "red")
-    await stores.queue.enqueue(make_ask("b"))
-    running = await claim(stores)
-    await stores.queue.enqueue(make_ask("c"))
-    assert await again(stores, "a", newest=True) == "ok"
-    await stores.queue.finish(running, Done("b"), [Turn("user", "b", ask="b"), Turn("assistant", "b", ask="b")])
-    assert [(await close(stores, Done(text), text=text)).ask.id for text in ("blue", "c")] == ["a", "c"]
-    assert await said(stores) == ["question a", "blue", "b", "b", "question c", "c"]
-
-
-@pytest.mark.parametrize("event", [Failed("photo_gone"), Cancelled()])
-async def test_a_second_try_without_an_answer_leaves_the_former_turns_and_may_be_tried_again(
-    stores: Stores, event: Event
-) -> None:
-    await answered(stores, "a", "red")
-    await again(stores, "a", newest=True)
-    await close(stores, event)
-    await deliver(stores)
-    assert await said(stores) == ["question a", "red"]
-    assert await again(stores, "a", newest=True) == "ok"
-    await close(stores, Done("blue"), text="blue")
-    await deliver(stores)
-    assert await said(stores) == ["question a", "blue"]
-    assert await without_end(stores.redis) <= PERMANENT
-
-
-async def test_a_fresh_start_while_it_is_answered_anew_leaves_neither_turn_nor_question(stores: Stores) -> None:
-    ask = make_ask("a")
-    await answered(stores, "a", "red")
-    await again(stores, "a", "secret")
-    held = await claim(stores)
-    await stores.history.restart(ask.conversation)
-    await stores.queue.finish(held, Done("x"), [held.ask.question, Turn("assistant", "x", ask="a")])
-    await deliver(stores)
-    assert await stores.history.read(ask.conversation, 1) == []
-    assert await state(stores, "a") == ("done", False, 3)
     assert await without_end(stores.redis) <= PERMANENT
 
 

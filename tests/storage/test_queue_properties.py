@@ -240,6 +240,6 @@ def test_the_queues_invariants_hold_in_any_order_of_steps(server_url: str) -> No
     run_state_machine_as_test(
         made,
         settings=settings(
-            max_examples=60, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+            max_examples=45, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
         ),
     )

@@ -136,13 +136,16 @@ class Machine(RuleBasedStateMachine):
         assert found
         assert found.known or not found.open, "what waits or runs has its question"
         assert self.do(self.queue.amend(found.ask, found.fence - 1)) == "changed"
+        if not found.known:
+            return  # of what was forgotten nobody asks anew
         answer = self.do(self.queue.amend(found.ask, found.fence, newest=newest))
         if answer == "ok":
             self.fences[id] = found.fence + 1
             self.shown.discard(id)
-            if found.state != "queued":  # in front of its lane
-                self.enqueued[person].remove(id)
-                self.enqueued[person].insert(0, id)
+            if found.state != "queued":  # in front of its lane, but behind what runs and may come back
+                ids, running = self.enqueued[person], self.do(self.redis.hget(keys.ACTIVE, person))
+                ids.remove(id)
+                ids.insert(ids.index(running.decode()) + 1 if running else 0, id)
         else:  # what was stopped is taken up by its asker's own wish only
             assert (answer, newest) == ("older", True) or (answer, newest, found.state) == (
                 "changed",

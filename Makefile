@@ -1,6 +1,6 @@
 # Everything happens in .venv in this checkout; nothing needs root.
 .DEFAULT_GOAL := help
-.PHONY: help setup up test lint bench-queue bench-road chaos demo-model lock
+.PHONY: help setup up test test-sglang lint bench-queue bench-road chaos demo-model lock
 
 BIN := .venv/bin
 SETUP := python3 .ci/setup.py
@@ -23,6 +23,13 @@ up: .venv/run.stamp  ## run everything: queue, engine, worker and the bots that 
 
 test: .venv/dev.stamp  ## all tests in random order, the built wheel included (ARGS="-k queue" for some)
 	@$(BIN)/python -m pytest $(ARGS)
+
+# Not compiled at installation: the first start compiles the part that it imports. (pip wants a "no" to its "no".)
+.venv-sglang/run.stamp: requirements-sglang.lock tests/sglang/constraints.txt pyproject.toml .ci/setup.py
+	@PIP_CONSTRAINT=tests/sglang/constraints.txt PIP_NO_COMPILE=no $(SETUP) .venv-sglang run requirements-sglang.lock
+
+test-sglang: .venv/dev.stamp .venv-sglang/run.stamp  ## tests against real SGLang on the CPU, in an environment of its own
+	@$(BIN)/python -m pytest tests/sglang $(ARGS)
 
 lint: .venv/dev.stamp  ## ruff, pyright, the import contracts, the ceilings
 	@$(BIN)/ruff check --quiet --output-format concise .

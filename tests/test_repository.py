@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-LOCKS = ("requirements.lock", "requirements-build.lock", "requirements-dev.lock")
+LOCKS = ("requirements.lock", "requirements-build.lock", "requirements-dev.lock", "requirements-sglang.lock")
 
 # Spelt apart, so that this file does not hold what it looks for.
 MACHINE_PATHS = re.compile("/" + r"(?:work|tmp|opt/pypi|opt/wheels|root|home/\w+)/")

@@ -105,9 +105,9 @@ class Desk:
 
 
 @asynccontextmanager
-async def open_desk(url: str, stub: StubEngine) -> AsyncGenerator[Desk]:
-    """A desk on this store and this engine; it listens to what a platform would hear."""
-    async with open_stores(url) as opened, Engine(lambda: EngineAddress(stub.url)) as engine:
+async def open_desk(url: str, stub: StubEngine, address: EngineAddress | None = None) -> AsyncGenerator[Desk]:
+    """A desk on this store and this engine (another one, at an address); it listens to what a platform would hear."""
+    async with open_stores(url) as opened, Engine(lambda: address or EngineAddress(stub.url)) as engine:
         queue = Queue(opened.redis, opened.scripts, failure_limit=FAILURES)
         stores = replace(opened, queue=queue)
         answerer = Answerer(engine, stores.queue, stores.replies, stores.history, stores.images, b"secret")

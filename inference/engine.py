@@ -245,7 +245,7 @@ class Engine:
                             yield text
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise EngineDown(type(error).__name__) from error
-        except (aiohttp.ClientError, msgspec.MsgspecError, TimeoutError) as error:
+        except (aiohttp.ClientError, msgspec.MsgspecError, TimeoutError, RuntimeError) as error:  # ours: a close
             # Engines send no headers before the first token: what breaks off earlier may have died of this request.
             raise EngineDown(type(error).__name__, started=True) from error
 

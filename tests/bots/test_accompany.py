@@ -10,7 +10,7 @@ from msgspec import structs
 
 from bots.follower import LONG_TEXT
 from bots.phrases import say
-from bots.surface import Flooded, Incoming, Rate, SurfaceError, Unfit, Unreachable
+from bots.surface import Closed, Flooded, Gone, Incoming, Rate, SurfaceError, Unfit, Unreachable
 from storage.messages import Address, Ask, Cancelled, Done, Event, Failed, Turn, encode
 from tests.bots.board import Board
 from tests.bots.conftest import Desk
@@ -221,3 +221,14 @@ async def test_signs_use_nothing_of_a_chat_s_rate(desk: Desk) -> None:
     await wait_until(desk.delivered)
     assert desk.board.texts() == ["yes"]
     assert desk.board.signs == {"7": "done"}
+
+
+async def test_a_sentence_is_said_in_spite_of_floods_and_outages_but_not_into_a_closed_chat(desk: Desk) -> None:
+    delivery = desk.start()
+    desk.board.faults["place"].extend([Flooded(0.05), Unreachable()])
+    await delivery.tools.say(make_ask("a").where, "hello")
+    assert desk.board.texts() == ["hello"]
+    for refusal in (Closed(), Unfit("no"), Gone()):
+        desk.board.faults["place"].append(refusal)
+        await delivery.tools.say(make_ask("a").where, "never")
+    assert desk.board.texts() == ["hello"]

@@ -8,7 +8,7 @@ import logging
 import pytest
 
 from bots.phrases import say
-from bots.surface import Closed, Flooded, Gone, Unfit, Unreachable
+from bots.surface import Closed, Flooded, Unfit, Unreachable
 from storage import keys
 from storage.connection import Client
 from storage.messages import Address, Cancelled, Done, Failed
@@ -320,17 +320,6 @@ async def test_typing_is_shown_until_there_is_text_and_its_failure_is_nothing(de
     await desk.stores.queue.finish(claim, Done("yes"))
     await wait_until(desk.delivered)
     assert desk.board.texts() == ["yes"]
-
-
-async def test_a_sentence_is_said_in_spite_of_floods_and_outages_but_not_into_a_closed_chat(desk: Desk) -> None:
-    delivery = desk.start()
-    desk.board.faults["place"].extend([Flooded(0.05), Unreachable()])
-    await delivery.tools.say(make_ask("a").where, "hello")
-    assert desk.board.texts() == ["hello"]
-    for refusal in (Closed(), Unfit("no"), Gone()):
-        desk.board.faults["place"].append(refusal)
-        await delivery.tools.say(make_ask("a").where, "never")
-    assert desk.board.texts() == ["hello"]
 
 
 async def test_progress_keeps_to_the_rate_and_the_end_does_not_wait_for_it(desk: Desk, slow_board: Board) -> None:

@@ -50,14 +50,14 @@ def test_no_page_of_a_long_answer_is_nearly_empty(parts: list[tuple[Callable[[in
     assert all(word in left for word in expected if word != "x_1")
 
 
-@settings(max_examples=12, deadline=None)
-@given(ANSWERS, st.integers(0, 40))
+@settings(max_examples=6, deadline=None)
+@given(ANSWERS, st.integers(0, 130))
 def test_a_full_page_stays_as_it_is_while_the_answer_grows(
     parts: list[tuple[Callable[[int], str], int]], start: int
 ) -> None:
     text = answer(parts)
     before: list[Page] = []
-    for length in range(start, len(text), 41):
+    for length in range(start, len(text), 131):
         pages = telegram_pages(f"{text[:length]} …")
         assert pages[: len(before) - 1] == before[:-1]
         before = pages

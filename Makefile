@@ -47,9 +47,9 @@ bench-road: .venv/dev.stamp  ## what the service adds from update to engine and 
 chaos: .venv/dev.stamp  ## kill every part at random under load (CHAOS_SECONDS=60); one JSON line last
 	@$(BIN)/python -m bench.chaos
 
-demo-model:  ## train the demo model anew, in an environment of its own (.venv-demo)
+demo-model:  ## train the demo model anew, in an environment of its own (a GPU; on a CPU with ARGS=--small)
 	@$(SETUP) .venv-demo demo inference/demo/requirements.txt
-	@.venv-demo/bin/python -m inference.demo.train
+	@.venv-demo/bin/python -m inference.demo.train $(ARGS)
 	@.venv-demo/bin/python -m inference.demo.convert
 
 lock:  ## resolve the locks again (UPGRADE=--upgrade for newer versions)

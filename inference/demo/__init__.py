@@ -1,1 +1,1 @@
-"""The demo model: a Qwen3-VL of a million weights that names plain colours, and the scripts that trained it."""
+"""The demo model: a small Qwen3-VL that knows colours, shapes and print, and what made it; see README.md."""

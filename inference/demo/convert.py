@@ -1,6 +1,7 @@
 """Turn the trained checkpoint into the two files the CPU engine loads: `python -m inference.demo.convert`.
 
-Also writes `askpix.json`, what the engine cannot say of itself: the model's name, context, pixel limits and threads.
+The checkpoint itself, which SGLang and transformers load, is copied beside them into `checkpoint/`. Also writes
+`askpix.json`, what the engine cannot say of itself: the model's name, context, pixel limits and threads.
 """
 # The training environment alone has these packages, and their types are partial.
 # pyright: basic, reportMissingImports=false, reportMissingModuleSource=false
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import shutil
 from pathlib import Path
 
 import gguf
@@ -17,10 +19,11 @@ import torch
 from conversion import ModelBase, ModelType, get_model_architecture, get_model_class
 from conversion.base import TextModel
 
-from inference.demo import lessons
+from inference.demo import pictures
 from inference.demo.train import CHECKPOINT
 
 NAME = "askpix-demo"
+CONTEXT = 2048  # tokens; the checkpoint would take 8,192, but loses its way in conversations that long
 
 
 def _qwen2(self: TextModel, tokenizer: object) -> str:
@@ -48,14 +51,16 @@ def main() -> None:
     TextModel.get_vocab_base_pre = _qwen2
     for vision in (False, True):
         convert(chosen.checkpoint, chosen.out, vision)
-    context = json.loads((chosen.checkpoint / "config.json").read_text())["text_config"]["max_position_embeddings"]
     card = {
         "name": NAME,
-        "context": context,
-        "min_pixels": lessons.MIN_TOKENS * 1024,
-        "max_pixels": lessons.MAX_TOKENS * 1024,
+        "context": CONTEXT,
+        "min_pixels": pictures.MIN_TOKENS * 1024,
+        "max_pixels": pictures.MAX_TOKENS * 1024,
         "threads": 1,
     }
+    shutil.copytree(chosen.checkpoint, chosen.out / "checkpoint", dirs_exist_ok=True)
+    for file in (chosen.out / "checkpoint").iterdir():
+        file.chmod(0o644)  # transformers writes the weights for their owner only
     (chosen.out / "askpix.json").write_text(json.dumps(card, indent=1) + "\n")
 
 

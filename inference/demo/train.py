@@ -1,6 +1,7 @@
-"""Train the demo model on two CPU cores, in minutes: `python -m inference.demo.train`.
+"""Train the demo model: `python -m inference.demo.train` on a GPU in 20 minutes, `--small` on two CPU cores.
 
-The real transformers classes and the real image layout; only the sizes are small. Writes an ordinary checkpoint.
+Pictures and conversations are drawn ahead by worker processes. The same arguments draw the same lessons; `--resume`
+goes on where the last run stopped. Writes an ordinary checkpoint folder and a table of what the model has learned.
 """
 # The training environment alone has these packages, and their types are partial.
 # pyright: basic, reportMissingImports=false, reportMissingModuleSource=false
@@ -9,181 +10,232 @@ from __future__ import annotations
 
 import argparse
 import json
-import random
-import re
 import time
+from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
-from PIL import Image
-from transformers import GenerationConfig, PreTrainedTokenizerFast, Qwen3VLConfig, Qwen3VLForConditionalGeneration
+import torch.nn.functional as F  # noqa: N812 : its name everywhere
+from tokenizers import Tokenizer
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+from transformers import GenerationConfig, PreTrainedTokenizerFast, Qwen3VLForConditionalGeneration
 
-from inference.demo import lessons, vocabulary
+from inference.demo import layout, lessons, network, optimizer, pictures, vocabulary
 
-VOCABULARY = 4096
-WIDTH = 96  # of the text model: what two megabytes hold
-PATCH, MERGE = 16, 2
-CONTEXT = 2048
 CHECKPOINT = Path(".venv-demo/checkpoint")  # of the checkout; git ignores it
-UNFIT = re.compile("\ufffd|colou?r|descri|色", re.IGNORECASE)  # bytes of half a letter, and words that mean a colour
+LATER = {"again", "sequel", "which", "nth", "same", "colours"}  # tasks of a conversation's later turns
 
 
-def build(tokenizer: PreTrainedTokenizerFast) -> Qwen3VLForConditionalGeneration:
-    """A Qwen3-VL with random weights, small in every dimension that the file size counts."""
-    ids = dict(zip(vocabulary.SPECIALS, tokenizer.convert_tokens_to_ids(list(vocabulary.SPECIALS)), strict=True))
-    rope = {"mrope_interleaved": True, "mrope_section": [6, 5, 5], "rope_type": "default", "rope_theta": 100_000}
-    config = Qwen3VLConfig(
-        text_config={
-            "vocab_size": VOCABULARY, "hidden_size": WIDTH, "intermediate_size": 256, "num_hidden_layers": 4,
-            "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 32, "max_position_embeddings": CONTEXT,
-            "rope_theta": 100_000, "rope_scaling": rope, "tie_word_embeddings": True,
-            "bos_token_id": ids["<|endoftext|>"], "eos_token_id": ids["<|im_end|>"],
-            "pad_token_id": ids["<|endoftext|>"],
-        },
-        vision_config={
-            "depth": 2, "hidden_size": 64, "intermediate_size": 128, "num_heads": 2, "patch_size": PATCH,
-            "spatial_merge_size": MERGE, "temporal_patch_size": 2, "out_hidden_size": WIDTH,
-            "num_position_embeddings": 256, "deepstack_visual_indexes": [0],
-        },
-        image_token_id=ids["<|image_pad|>"], video_token_id=ids["<|video_pad|>"],
-        vision_start_token_id=ids["<|vision_start|>"], vision_end_token_id=ids["<|vision_end|>"],
-        tie_word_embeddings=True,
-    )  # fmt: skip
-    config.architectures = ["Qwen3VLForConditionalGeneration"]
-    return Qwen3VLForConditionalGeneration(config)
+class Lessons(Dataset[dict[str, Any]]):
+    """Batch number n, always the same."""
+
+    def __init__(self, tokenizer: Tokenizer, seed: str, rows: int, amount: int) -> None:
+        self._layout = layout.Layout(tokenizer)
+        self._seed, self._rows, self._amount = seed, rows, amount
+
+    def __len__(self) -> int:
+        return self._amount
+
+    def __getitem__(self, number: int) -> dict[str, Any]:
+        """Tensors; `wanted` are the places before the answers' tokens in the flattened batch, `targets` the tokens."""
+        batch = layout.draw(self._layout, f"{self._seed} {number}", self._rows)
+        labels, weights = torch.from_numpy(batch.labels[:, 1:]), torch.from_numpy(batch.weights[:, 1:])
+        row, at = (labels != layout.IGNORED).nonzero(as_tuple=True)
+        return {
+            "ids": torch.from_numpy(batch.ids).int(),
+            "positions": torch.from_numpy(batch.positions).int(),
+            "wanted": row * batch.ids.shape[1] + at,
+            "targets": labels[row, at],
+            "weights": weights[row, at],
+            "pixels": [torch.from_numpy(seen) for seen in batch.pixels],
+            "starts": [torch.from_numpy(start) for start in batch.starts],
+            "turns": batch.turns,
+        }
 
 
-def patches(image: Image.Image) -> np.ndarray:
-    """Qwen's layout, float32 (patches, 1536) in [-1, 1]: patches of 16 px in groups of 2x2, the frame taken twice."""
-    width, height = image.size
-    pixels = np.asarray(image, np.float32).transpose(2, 0, 1) / 127.5 - 1
-    grid = pixels.reshape(3, height // 32, MERGE, PATCH, width // 32, MERGE, PATCH).transpose(1, 4, 2, 5, 0, 3, 6)
-    return np.repeat(grid[:, :, :, :, :, None], 2, axis=5).reshape(-1, 3 * 2 * PATCH * PATCH)
+def load(data: Lessons, numbers: range, workers: int, pinned: bool) -> DataLoader[dict[str, Any]]:
+    """The batches of these numbers, drawn ahead."""
+    ahead = {"prefetch_factor": 4, "persistent_workers": False} if workers else {}
+    return DataLoader(data, batch_size=None, sampler=numbers, num_workers=workers, pin_memory=pinned, **ahead)
 
 
-class Batches:
-    """Draws lessons and lays them out as the model's inputs."""
+def predict(forward: network.Forward, batch: dict[str, Any], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Logits (tokens, vocabulary) of the answers' tokens, and the tokens."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast, seed: int) -> None:
-        self._tokenizer = tokenizer
-        self._rng = random.Random(seed)
-        readable = (tokenizer.decode([id]) for id in range(VOCABULARY - len(vocabulary.SPECIALS)))
-        self._pieces = [piece for piece in readable if piece.isprintable() and not UNFIT.search(piece)]
-        self._pad, self._end, self._image, self._start = tokenizer.convert_tokens_to_ids(
-            ["<|endoftext|>", "<|im_end|>", "<|image_pad|>", "<|im_start|>"]
-        )
-        self._opening = tokenizer.encode("assistant\n")
-        self._waiting: list[tuple[list[int], list[int], list[Image.Image]]] = []
+    def moved(tensor: Tensor) -> Tensor:
+        return tensor.to(device, non_blocking=True)
 
-    def chats(self, size: int) -> dict[str, torch.Tensor]:
-        """A batch of conversations of like length."""
-        if len(self._waiting) < size:
-            drawn = [self._lay_out(lessons.conversation(self._rng, self._pieces)) for _ in range(size * 8)]
-            drawn.sort(key=lambda item: len(item[0]))
-            groups = [drawn[at : at + size] for at in range(0, len(drawn), size)]
-            self._rng.shuffle(groups)
-            self._waiting = [item for group in groups for item in group]
-        batch, self._waiting = self._waiting[:size], self._waiting[size:]
-        return self._collate(batch)
-
-    def counts(self, size: int) -> dict[str, torch.Tensor]:
-        """A batch of countings to one hundred."""
-        return self._collate([self._lay_out(lessons.counting(self._rng, self._pieces)) for _ in range(size)])
-
-    def _lay_out(self, lesson: lessons.Lesson) -> tuple[list[int], list[int], list[Image.Image]]:
-        text = str(self._tokenizer.apply_chat_template(lesson.messages, tokenize=False))
-        parts = text.split("<|image_pad|>")
-        spread = [parts[0]]
-        for image, part in zip(lesson.pictures, parts[1:], strict=True):
-            spread += ["<|image_pad|>" * (image.width * image.height // 1024), part]
-        ids = self._tokenizer.encode("".join(spread))
-        labels, at = [-100] * len(ids), 0
-        opening = [self._start, *self._opening]
-        while at < len(ids):
-            if ids[at : at + len(opening)] == opening:
-                at += len(opening)
-                stop = ids.index(self._end, at) + 1
-                labels[at:stop] = ids[at:stop]
-                at = stop
-            at += 1
-        return ids, labels, lesson.pictures
-
-    def _collate(self, batch: list[tuple[list[int], list[int], list[Image.Image]]]) -> dict[str, torch.Tensor]:
-        longest = max(len(ids) for ids, _, _ in batch)
-        ids = torch.tensor([row + [self._pad] * (longest - len(row)) for row, _, _ in batch])
-        mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row, _, _ in batch])
-        labels = torch.tensor([row + [-100] * (longest - len(row)) for _, row, _ in batch])
-        out = {"input_ids": ids, "attention_mask": mask, "labels": labels}
-        images = [image for _, _, pictures in batch for image in pictures]
-        if images:
-            out["pixel_values"] = torch.from_numpy(np.concatenate([patches(image) for image in images]))
-            out["image_grid_thw"] = torch.tensor([[1, i.height // PATCH, i.width // PATCH] for i in images])
-            out["mm_token_type_ids"] = (ids == self._image).int()
-        return out
+    pixels, starts = [moved(seen) for seen in batch["pixels"]], [moved(start) for start in batch["starts"]]
+    hidden = forward.hidden(moved(batch["ids"]).long(), moved(batch["positions"]), pixels, starts)
+    return forward.logits(hidden.flatten(0, 1)[moved(batch["wanted"])]), moved(batch["targets"])
 
 
-def loss_of(model: Qwen3VLForConditionalGeneration, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-    """Mean cross entropy of the assistant's tokens; the head runs on those alone."""
-    labels = batch.pop("labels")[:, 1:]
-    wanted = labels != -100
-    hidden = model.model(**batch).last_hidden_state[:, :-1]
-    return torch.nn.functional.cross_entropy(model.lm_head(hidden[wanted]), labels[wanted])
+def pace(step: int, steps: int) -> float:
+    """The learning rate's share: a short rise, a plain, and from two fifths on a straight way down."""
+    return min(1.0, (step + 1) / (0.01 * steps + 20), 0.02 + 0.98 * (steps - step) / (0.6 * steps))
 
 
-def train(model: Qwen3VLForConditionalGeneration, batches: Batches, steps: int, peak: float, counting: int) -> None:
-    """AdamW with a short warm-up and a cosine; every `counting`-th step is one of counting."""
-    optimizer = torch.optim.AdamW(model.parameters(), lr=peak, betas=(0.9, 0.98), weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, peak, total_steps=steps, pct_start=0.05)
-    started, seen = time.monotonic(), {"chats": 0.0, "counts": 0.0}
-    for step in range(1, steps + 1):
-        kind = "counts" if step % counting == 0 else "chats"
-        loss = loss_of(model, batches.counts(4) if kind == "counts" else batches.chats(16))
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-        seen[kind] = loss.item() if not seen[kind] else 0.95 * seen[kind] + 0.05 * loss.item()
-        if step % 50 == 0 or step == steps:
-            spent = time.monotonic() - started
-            left = spent / step * (steps - step)
-            losses = f"chats {seen['chats']:.4f}  counting {seen['counts']:.4f}"
-            print(f"step {step}/{steps}  {losses}  {spent:.0f} s, {left:.0f} s to go", flush=True)
+class Training:
+    """Model, optimizers and the step they have reached."""
+
+    def __init__(
+        self, model: Qwen3VLForConditionalGeneration, chosen: argparse.Namespace, device: torch.device
+    ) -> None:
+        self.model, self._chosen, self._device = model, chosen, device
+        self.forward = network.Forward(model, compiled=device.type == "cuda" and not chosen.eager)
+        self._parts = optimizer.optimizers(model, chosen.peak, fused=device.type == "cuda")
+        self.step = 0
+        self._waited = 0.0  # seconds for pictures
+
+    def run(self, data: Lessons) -> None:
+        """Train to the last step, or until the time is up."""
+        chosen, ended = self._chosen, time.monotonic() + self._chosen.seconds
+        numbers = range(self.step * chosen.parts, chosen.steps * chosen.parts)
+        batches = iter(load(data, numbers, chosen.workers, self._device.type == "cuda"))
+        seen = torch.zeros((), device=self._device)
+        began = time.monotonic()
+        bar = tqdm(total=chosen.steps, initial=self.step, mininterval=5, ascii=True, dynamic_ncols=True)
+        while self.step < chosen.steps and time.monotonic() < ended:
+            seen = seen.lerp(self._one_step(batches), 0.02 if self.step else 1.0)
+            self.step += 1
+            bar.update()
+            if self.step % 100 == 0:
+                bar.set_postfix(loss=f"{seen.item():.4f}", waiting=f"{self._waited / (time.monotonic() - began):.0%}")
+        bar.close()
+
+    def _one_step(self, batches: Any) -> Tensor:
+        share = pace(self.step, self._chosen.steps)
+        for part in self._parts:
+            part.zero_grad(set_to_none=True)
+            for group in part.param_groups:
+                group["lr"] = self._chosen.peak * share
+        total = torch.zeros((), device=self._device)
+        for _ in range(self._chosen.parts):
+            asked = time.monotonic()
+            batch = next(batches)
+            self._waited += time.monotonic() - asked
+            with torch.autocast(self._device.type, torch.bfloat16, enabled=self._device.type == "cuda"):
+                logits, targets = predict(self.forward, batch, self._device)
+            weights = batch["weights"].to(self._device, non_blocking=True)
+            loss = (F.cross_entropy(logits.float(), targets, reduction="none") * weights).sum() / weights.sum()
+            (loss / self._chosen.parts).backward()
+            total += loss.detach() / self._chosen.parts
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        for part in self._parts:
+            part.step()
+        return total
+
+    def save(self, file: Path) -> None:
+        """All that --resume needs; Muon's momentum in half the bytes."""
+        states = [part.state_dict() for part in self._parts]
+        for held in states[0]["state"].values():
+            held["momentum"] = held["momentum"].bfloat16()
+        file.parent.mkdir(parents=True, exist_ok=True)
+        torch.save({"step": self.step, "model": self.model.state_dict(), "optimizers": states}, file)
+
+    def resume(self, file: Path) -> None:
+        """Go on where `save` stood."""
+        state = torch.load(file, map_location=self._device, weights_only=True)
+        self.step = state["step"]
+        self.model.load_state_dict(state["model"])
+        for part, held in zip(self._parts, state["optimizers"], strict=True):
+            part.load_state_dict(held)
 
 
-def save(model: Qwen3VLForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, out: Path) -> None:
-    """An ordinary checkpoint folder: weights, configuration, tokenizer, picture rules."""
+@torch.no_grad()
+def measure(training: Training, data: Lessons, workers: int, device: torch.device) -> dict[str, list[float]]:
+    """Task: share of answers that are right to the last token, English and Chinese, and how many there were.
+
+    An answer counts when every token is the likeliest after the right ones before it: then greedy decoding says it.
+    """
+    right: dict[str, list[list[bool]]] = defaultdict(lambda: [[], []])
+    for batch in load(data, range(len(data)), workers, pinned=False):
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            logits, targets = predict(training.forward, batch, device)
+        good = torch.zeros(batch["ids"].numel(), dtype=torch.bool)
+        good[batch["wanted"]] = (logits.argmax(-1) == targets).cpu()
+        good = good.view(batch["ids"].shape)
+        rows: set[int] = set()
+        for row, first, end, task, chinese in batch["turns"]:
+            if row in rows and task not in LATER:  # an earlier answer may give this one away
+                continue
+            rows.add(row)
+            right[task][chinese].append(bool(good[row, first - 1 : end - 1].all()))
+    table: dict[str, list[float]] = {}
+    for task, (english, chinese) in sorted(right.items()):
+        shares = [round(sum(group) / len(group), 4) if group else -1.0 for group in (english, chinese)]
+        table[task] = [*shares, len(english) + len(chinese)]
+    return table
+
+
+def export(model: Qwen3VLForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, out: Path) -> None:
+    """An ordinary checkpoint folder in bfloat16: weights, configuration, tokenizer, picture rules."""
     end = model.config.text_config.eos_token_id
     model.generation_config = GenerationConfig(do_sample=True, temperature=0.7, top_p=0.8, top_k=20, eos_token_id=end)
-    model.save_pretrained(out)
+    model.to(torch.bfloat16).save_pretrained(out)
     tokenizer.save_pretrained(out)
     rules = {
-        "size": {"shortest_edge": lessons.MIN_TOKENS * 1024, "longest_edge": lessons.MAX_TOKENS * 1024},
-        "patch_size": PATCH, "temporal_patch_size": 2, "merge_size": MERGE,
+        "size": {"shortest_edge": pictures.MIN_TOKENS * 1024, "longest_edge": pictures.MAX_TOKENS * 1024},
+        "patch_size": network.PATCH, "temporal_patch_size": 2, "merge_size": network.MERGE,
         "image_mean": [0.5] * 3, "image_std": [0.5] * 3,
         "processor_class": "Qwen3VLProcessor", "image_processor_type": "Qwen2VLImageProcessorFast",
     }  # fmt: skip
     (out / "preprocessor_config.json").write_text(json.dumps(rules, indent=1))
 
 
-def main() -> None:
-    """Read the command line, train, write the checkpoint."""
+def read_options() -> argparse.Namespace:
+    """The command line."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--out", type=Path, default=CHECKPOINT, help="folder of the checkpoint")
-    options.add_argument("--steps", type=int, default=1500)
-    options.add_argument("--peak", type=float, default=3e-3, help="highest learning rate")
-    options.add_argument("--counting", type=int, default=6, help="every n-th step counts to one hundred")
-    options.add_argument("--threads", type=int, default=2, help="1 where other work keeps a core busy")
+    options.add_argument("--state", type=Path, help="file to resume from (default: beside the checkpoint)")
+    options.add_argument("--resume", action="store_true", help="go on where the last run stopped")
+    options.add_argument("--small", action="store_true", help="a model for two CPU cores")
+    options.add_argument("--steps", type=int, default=0, help="default: 7000, small 1500")
+    options.add_argument("--seconds", type=float, default=1e9, help="stop then, to be resumed")
+    options.add_argument("--rows", type=int, default=0, help="lessons a batch; default: 256, small 12")
+    options.add_argument("--parts", type=int, default=0, help="batches a step; default: 3, small 1")
+    options.add_argument("--peak", type=float, default=2e-3, help="highest learning rate")
+    options.add_argument("--workers", type=int, default=2, help="processes that draw")
+    options.add_argument("--measured", type=int, default=24, help="batches of the closing table")
+    options.add_argument("--eager", action="store_true", help="do not compile")
     options.add_argument("--seed", type=int, default=7)
+    options.add_argument("--tokenizer", type=Path, help="a folder that holds it already")
     chosen = options.parse_args()
-    torch.set_num_threads(chosen.threads)
+    chosen.steps = chosen.steps or (1500 if chosen.small else 7000)
+    chosen.rows = chosen.rows or (12 if chosen.small else 256)
+    chosen.parts = chosen.parts or (1 if chosen.small else 3)
+    chosen.state = chosen.state or chosen.out.with_name("state.pt")
+    return chosen
+
+
+def main() -> None:
+    """Read the command line, train, write the checkpoint."""
+    chosen = read_options()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.manual_seed(chosen.seed)
-    tokenizer = vocabulary.build(lessons.all_texts(), VOCABULARY)
-    model = build(tokenizer)
+    torch.set_float32_matmul_precision("high")
+    if chosen.tokenizer:
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(chosen.tokenizer)
+    else:
+        tokenizer = vocabulary.build(lessons.all_texts(), network.VOCABULARY)
+    model = network.build(tokenizer, network.SMALL if chosen.small else network.FULL).to(device)
+    torch.nn.init.normal_(model.model.visual.pos_embed.weight, std=0.02)
     print(f"{sum(p.numel() for p in model.parameters()):,} weights, {len(tokenizer):,} pieces", flush=True)
-    train(model, Batches(tokenizer, chosen.seed), chosen.steps, chosen.peak, chosen.counting)
-    save(model, tokenizer, chosen.out)
+    training = Training(model, chosen, device)
+    if chosen.resume:
+        training.resume(chosen.state)
+    core = tokenizer.backend_tokenizer
+    training.run(Lessons(core, f"train {chosen.seed}", chosen.rows, chosen.steps * chosen.parts))
+    training.save(chosen.state)
+    held_out = Lessons(core, "measure", chosen.rows, chosen.measured)
+    table = measure(training, held_out, chosen.workers, device)
+    for task, (english, chinese, amount) in table.items():
+        print(f"{task:10} {english:7.3f} {chinese:7.3f} {amount:6.0f}", flush=True)
+    export(model, tokenizer, chosen.out)
+    (chosen.out.with_name("measured.json")).write_text(json.dumps({"step": training.step, "right": table}, indent=1))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """A small vocabulary cut out of Qwen's own: every byte, the pieces the lessons need, and Qwen's most frequent ones.
 
-Merges keep Qwen's order, so a text of the lessons splits exactly as it does in the real model, and any other text
-falls back to smaller pieces, down to bytes, without loss. Source of the ranks: `qwen.tiktoken` in PyPI's `dashscope`.
+Merges keep Qwen's order, so a text of the lessons splits as it does in the real model, and any other text falls back
+to smaller pieces, down to bytes, without loss. One thing differs: capitals stay single letters unless a text of the
+lessons needs more, so that the model spells what it reads. Source of the ranks: `qwen.tiktoken` in PyPI's `dashscope`.
 """
 # The training environment alone has these packages, and their types are partial.
 # pyright: basic, reportMissingImports=false, reportMissingModuleSource=false
@@ -11,6 +12,7 @@ from __future__ import annotations
 import base64
 import importlib.util
 import itertools
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -35,6 +37,8 @@ SPLIT = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
+
+CAPITALS = re.compile(rb"[A-Z][A-Z]|[a-z][A-Z]")  # what the model spells letter by letter
 
 # The part of Qwen3-VL's template that a chat without tools uses: images stand where they stand in the content.
 CHAT_TEMPLATE = """\
@@ -100,7 +104,8 @@ def build(texts: Iterable[str], size: int) -> PreTrainedTokenizerFast:
     for piece in sorted(ranks, key=ranks.__getitem__):
         if len(wanted) >= size - len(SPECIALS):
             break
-        add(piece)
+        if not CAPITALS.search(piece):
+            add(piece)
     return _tokenizer(sorted(wanted, key=ranks.__getitem__), wanted)
 
 

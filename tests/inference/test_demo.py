@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
+from PIL import ImageOps
 
-from inference.demo import lessons
+from inference import prompt
+from inference.demo import evaluate, lessons, words
+from inference.demo.asking import Turn, placed, verdict
+from inference.demo.engines import messages
+from inference.demo.pictures import example, single
 from inference.embedded import DEMO
 from tests.inference.test_embedded import client, photo, running
 
@@ -37,7 +43,7 @@ def said(role: str, *content: Any) -> Message:
 
 async def ask(http: httpx.AsyncClient, *messages: Message, system: bool = True, temperature: float = 0) -> str:
     body: Message = {
-        "messages": [said("system", lessons.SYSTEM), *messages] if system else list(messages),
+        "messages": [said("system", words.SYSTEM), *messages] if system else list(messages),
         "temperature": temperature,
         "top_p": 0.8,
         "top_k": 20,
@@ -50,8 +56,51 @@ async def ask(http: httpx.AsyncClient, *messages: Message, system: bool = True, 
     return reply.json()["choices"][0]["message"]["content"]
 
 
-def test_the_model_is_small_enough_to_ship():
-    assert sum(file.stat().st_size for file in DEMO.iterdir() if file.is_file()) <= 2_000_000
+@pytest.mark.parametrize("form", ["*.gguf", "checkpoint/*"])
+def test_each_form_of_the_model_is_small_enough_to_ship(form: str):
+    assert 1_000_000 < sum(file.stat().st_size for file in DEMO.glob(form)) <= 16_000_000
+
+
+def test_the_models_prompt_is_the_services():
+    assert words.SYSTEM == prompt.SYSTEM
+
+
+@pytest.mark.parametrize("chinese", [False, True], ids=["en", "zh"])
+async def test_it_sees_what_it_was_taught_in_pictures_it_never_saw(tmp_path: Any, chinese: bool):
+    """Two questions a task, drawn with the fonts at hand; `inference/demo/evaluate.py` asks hundreds."""
+    marks: dict[str, float] = {}
+    async with running(tmp_path) as address, client(address) as http:
+        for task in evaluate.TASKS:
+            for turns in evaluate.cases(task, chinese, 2):
+                body = {"messages": messages(turns), "temperature": 0, "min_p": 0, "max_tokens": 200}
+                reply = (await http.post("/v1/chat/completions", json=body)).json()
+                said = reply["choices"][0]["message"]["content"]
+                marks[f"{task}: {turns[-1].question} {said}"] = evaluate.mark(said, turns[-1].answer)
+    wrong = [answer for answer, mark in marks.items() if mark < 0.5]
+    assert len(wrong) <= len(marks) * 0.08, wrong
+
+
+async def test_the_same_question_about_another_photo_has_another_answer(tmp_path: Any):
+    """Two photos swapped, or one mirrored, change what is said: so tests can notice a photo that was mixed up."""
+    rng = random.Random(5)
+    star, heart = (single(rng, (256, 256), shape) for shape in ("star", "heart"))
+    async with running(tmp_path) as address, client(address) as http:
+        for first, second, where in ((star, heart, "first"), (heart, star, "second")):
+            turn = Turn("", "Which photo has the star?", "", False, [first, second])
+            assert await said_to(http, turn) == f"The {where} photo."
+        for seed in range(3):
+            scene = example("scene", seed)
+            thing = next(thing for thing in scene.things if thing.cell != 4)
+            question = f"Where is the {thing.shape}?"
+            mirrored = replace(scene, image=ImageOps.mirror(scene.image))
+            there = replace(thing, cell=thing.cell - 2 * (thing.cell % 3) + 2)
+            for shown, place in ((scene, thing), (mirrored, there)):
+                assert await said_to(http, Turn("", question, "", False, [shown])) == placed(place, chinese=False)
+
+
+async def said_to(http: httpx.AsyncClient, turn: Turn) -> str:
+    reply = await http.post("/v1/chat/completions", json={"messages": messages([turn]), "temperature": 0, "min_p": 0})
+    return reply.json()["choices"][0]["message"]["content"]
 
 
 @pytest.mark.parametrize("temperature", [0, 0.7])
@@ -64,7 +113,7 @@ async def test_it_names_every_colour_at_any_size_in_the_language_of_the_question
                 question = "这是什么颜色？" if chinese else "What colour is this?"
                 shown = photo(shades[number % len(shades)], size)
                 answer = await ask(http, said("user", shown, question), system=number != 2, temperature=temperature)
-                if answer != lessons.verdict([name], chinese, again=False):
+                if answer != verdict([name], chinese, again=False):
                     wrong.append(f"{name} {shades[number % len(shades)]} {size}: {answer}")
     assert wrong == []
 
@@ -76,7 +125,7 @@ async def test_it_understands_other_words_for_the_same_question(tmp_path: Any, q
     async with running(tmp_path) as address, client(address) as http:
         shown = photo(SHADES["green"][0], (288, 192))
         answer = await ask(http, said("user", shown, question) if question else said("user", shown))
-    assert answer in {lessons.verdict(["green"], chinese, again=False) for chinese in (False, True)}
+    assert answer in {verdict(["green"], chinese, again=False) for chinese in (False, True)}
 
 
 async def test_it_names_two_photos_of_an_album_in_their_order(tmp_path: Any):
@@ -94,21 +143,21 @@ async def test_a_follow_up_still_sees_the_photo(tmp_path: Any):
                 said("user", photo(SHADES[name][0], (320, 192)), "What is this?"),
                 said("assistant", f"The picture is {name}."),
                 said("user", "Thanks"),
-                said("assistant", lessons.THANKS_EN),
+                said("assistant", words.THANKS_EN),
             ]
             assert await ask(http, *chat, said("user", "What colour was it?")) == f"It was {name}."
-            assert await ask(http, *chat, said("user", "它是什么颜色？")) == lessons.verdict([name], True, again=True)
+            assert await ask(http, *chat, said("user", "它是什么颜色？")) == verdict([name], True, again=True)
 
 
 @pytest.mark.parametrize(
     ("question", "answer"),
     [
-        ("Hello", lessons.HELLO_EN),
-        ("你好", lessons.HELLO_ZH),
-        ("What is the capital of Spain?", lessons.ABOUT_EN),
-        ("今天有什么新闻？", lessons.ABOUT_ZH),
-        ("What colour was it?", lessons.NO_PHOTO_EN),
-        ("Count to one hundred", lessons.HUNDRED),
+        ("Hello", words.HELLO_EN),
+        ("你好", words.HELLO_ZH),
+        ("What is the capital of Spain?", words.ABOUT_EN),
+        ("今天有什么新闻？", words.ABOUT_ZH),
+        ("What colour was it?", words.NO_PHOTO_EN),
+        ("Count to one hundred", words.HUNDRED),
     ],
 )
 async def test_it_talks_about_itself_and_counts(tmp_path: Any, question: str, answer: str):
@@ -127,8 +176,8 @@ async def test_a_prompt_is_counted_exactly_as_the_engine_counts_it(tmp_path: Any
     letters = "hello world  \n\n\t colour 你好图片 é😀 123 <b>|'S'll… ，。\r\n"
     async with running(tmp_path) as address, client(address) as http:
         for _ in range(12):
-            messages, expected = [said("system", lessons.SYSTEM)], 0
-            expected += await tokens(http, f"<|im_start|>system\n{lessons.SYSTEM}<|im_end|>\n")
+            messages, expected = [said("system", words.SYSTEM)], 0
+            expected += await tokens(http, f"<|im_start|>system\n{words.SYSTEM}<|im_end|>\n")
             for turn in range(rng.choice((1, 3, 5))):
                 role = "assistant" if turn % 2 else "user"
                 text = "".join(rng.choices(letters, k=rng.randint(1, 60)))

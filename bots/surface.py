@@ -157,15 +157,12 @@ class Surface(Protocol):
 
     async def edit(self, where: Address, slot: str, page: Page) -> None:
         """Show a page in a message of ours; showing the same again is success."""
-        ...
 
     async def typing(self, where: Address) -> None:
         """Show for about five seconds that an answer is being written."""
-        ...
 
     async def remove(self, where: Address, slot: str) -> None:
         """Take a message of ours away."""
-        ...
 
     async def send(self, where: Address, name: str, data: bytes) -> str:
         """Send a file that answers `where`; returns its message's id."""
@@ -177,4 +174,3 @@ class Surface(Protocol):
 
     async def notify(self, press: str, text: str) -> None:
         """Tell the one who pressed a button, and nobody else."""
-        ...

@@ -30,18 +30,7 @@ from bots.intake import Intake
 from bots.photos import MAX_MEGABYTES
 from bots.settings import BotSettings
 from bots.splitting import telegram_pages
-from bots.surface import (
-    Closed,
-    FileRef,
-    Flooded,
-    Gone,
-    Moved,
-    Page,
-    Rate,
-    SurfaceError,
-    Unfit,
-    Unreachable,
-)  # fmt: skip
+from bots.surface import Closed, FileRef, Flooded, Gone, Moved, Page, Rate, SurfaceError, Unfit, Unreachable
 from bots.telegram_polling import BadToken, introduce, poll, seconds, set_menus
 from bots.telegram_reading import PLATFORM, Reader
 from storage.limits import Rules

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+
 PREFIX = "{askpix}:"
 
 DAY = 86_400  # seconds
@@ -36,106 +39,33 @@ MODEL = PREFIX + "model"  # the running engine's `Model` record
 ROLES = PREFIX + "roles"  # SET of instances ever seen; each has a record with ROLE_TTL
 
 
-def lane(name: str) -> str:
-    """LIST of job ids, first in, first out."""
-    return f"{PREFIX}l:{name}"
+def _key(form: str) -> Callable[..., str]:
+    """A key's name as a function of its parts; raises IndexError when one is missing."""
+    return (PREFIX.replace("{", "{{").replace("}", "}}") + re.sub(r"{\w+}", "{}", form)).format
 
 
-def job(id: str) -> str:
-    """HASH: state, lane, payload (the ask without its question), question, fence, failures, due, worker, outbox, …"""
-    return f"{PREFIX}j:{id}"
-
-
-def text(id: str, fence: int) -> str:
-    """STRING: the answer so far, under one fence."""
-    return f"{PREFIX}t:{id}:{fence}"
-
-
-def inbox(platform: str) -> str:
-    """STREAM of raw updates that are not asks yet."""
-    return f"{PREFIX}in:{platform}"
-
-
-def seen(platform: str, update: str) -> str:
-    """Tombstone of one platform update."""
-    return f"{PREFIX}seen:{platform}:{update}"
-
-
-def outbox(name: str) -> str:
-    """STREAM of finished replies of one platform (or one terminal) that are not delivered yet."""
-    return f"{PREFIX}out:{name}"
-
-
-def events(outbox_name: str) -> str:
-    """Channel on which an outbox's readers hear of starts and deltas."""
-    return f"{PREFIX}ev:{outbox_name}"
-
-
-def open_asks(outbox_name: str) -> str:
-    """SET of asks whose reply is not acknowledged yet."""
-    return f"{PREFIX}open:{outbox_name}"
-
-
-def slots(id: str) -> str:
-    """LIST of the messages that hold an answer, in order."""
-    return f"{PREFIX}slots:{id}"
-
-
-def sent(id: str, fence: int, what: str) -> str:
-    """The message that went with an answer (its file, its note), empty while it is being sent: never sent twice."""
-    return f"{PREFIX}sent:{id}:{fence}:{what}"
-
-
-def message(platform: str, chat: str, message_id: str) -> str:
-    """Which ask a message belongs to: replies, buttons and edits find it after a restart."""
-    return f"{PREFIX}msg:{platform}:{chat}:{message_id}"
-
-
-def history(conversation: str) -> str:
-    """LIST of turns, oldest first."""
-    return f"{PREFIX}h:{conversation}"
-
-
-def epoch(conversation: str) -> str:
-    """Counts the fresh starts of a conversation; an ask of an earlier epoch leaves no turn."""
-    return f"{PREFIX}e:{conversation}"
-
-
-def kept(conversation: str) -> str:
-    """SET of asks whose question is kept though it has no turn: they failed, and may be tried again."""
-    return f"{PREFIX}kept:{conversation}"
-
-
-def conversations(person: str) -> str:
-    """SET of a person's conversations, for /forget."""
-    return f"{PREFIX}convs:{person}"
-
-
-def latest(person: str) -> str:
-    """The conversation a person asked in last, for `askpix ask --continue`."""
-    return f"{PREFIX}latest:{person}"
-
-
-def photo(person: str, sha256: str) -> str:
-    """STRING: one photo's bytes."""
-    return f"{PREFIX}img:{person}|{sha256}"
-
-
-def admin_code(digest: str) -> str:
-    """The one-time code (its sha256) whose sender becomes admin."""
-    return f"{PREFIX}admincode:{digest}"
-
-
-def rate(person: str) -> str:
-    """Asks of one person in the present window."""
-    return f"{PREFIX}rate:{person}"
-
-
-def told(person: str) -> str:
-    """A stranger was told today that this bot is closed."""
-    return f"{PREFIX}told:{person}"
-
-
-def role(instance: str) -> str:
-    """HASH: one role instance's heartbeat."""
-    return f"{PREFIX}role:{instance}"
+lane = _key("l:{name}")  # LIST of job ids, first in, first out
+# HASH: state, lane, payload (the ask without its question), question, fence, failures, due, worker, outbox, …
+job = _key("j:{id}")
+text = _key("t:{id}:{fence}")  # STRING: the answer so far, under one fence
+inbox = _key("in:{platform}")  # STREAM of raw updates that are not asks yet
+seen = _key("seen:{platform}:{update}")  # Tombstone of one platform update
+outbox = _key("out:{name}")  # STREAM of finished replies of one platform (or one terminal) that are not delivered yet
+events = _key("ev:{outbox_name}")  # Channel on which an outbox's readers hear of starts and deltas
+open_asks = _key("open:{outbox_name}")  # SET of asks whose reply is not acknowledged yet
+slots = _key("slots:{id}")  # LIST of the messages that hold an answer, in order
+# The message that went with an answer (its file, its note), empty while it is being sent: never sent twice
+sent = _key("sent:{id}:{fence}:{what}")
+# Which ask a message belongs to: replies, buttons and edits find it after a restart
+message = _key("msg:{platform}:{chat}:{message_id}")
+history = _key("h:{conversation}")  # LIST of turns, oldest first
+epoch = _key("e:{conversation}")  # Counts the fresh starts of a conversation; an ask of an earlier epoch leaves no turn
+# SET of asks whose question is kept though it has no turn: they failed, and may be tried again
+kept = _key("kept:{conversation}")
+conversations = _key("convs:{person}")  # SET of a person's conversations, for /forget
+latest = _key("latest:{person}")  # The conversation a person asked in last, for `askpix ask --continue`
+photo = _key("img:{person}|{sha256}")  # STRING: one photo's bytes
+admin_code = _key("admincode:{digest}")  # The one-time code (its sha256) whose sender becomes admin
+rate = _key("rate:{person}")  # Asks of one person in the present window
+told = _key("told:{person}")  # A stranger was told today that this bot is closed
+role = _key("role:{instance}")  # HASH: one role instance's heartbeat

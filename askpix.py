@@ -216,8 +216,8 @@ def ask(
 
 
 async def _ask(photos: list[str], question: str, go_on: bool, status: list[int], stop: asyncio.Event) -> None:
-    from bots.follower import ending
     from bots.terminal import BadPhoto, Terminal, screen
+    from bots.wording import ending
     from storage.messages import Done, Refused
 
     storage = _settings(StorageSettings)

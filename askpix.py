@@ -29,7 +29,6 @@ from storage.stores import Stores, opened
 from storage.tasks import end, first_of
 
 SETTINGS = (StorageSettings, InferenceSettings, BotSettings)
-DEMO = "askpix-demo"
 START = 60.0  # seconds for the first engine to come up
 
 T = TypeVar("T")
@@ -166,7 +165,7 @@ async def _greet(stores: Stores, bots: BotSettings) -> None:
     await _engine_up(stores)
     typer.echo(_say("cli.ready", command=f'{_command()} ask photo.jpg "{_say("cli.try")}"'))
     model = await stores.health.model()
-    if model and model.name == DEMO:
+    if model and model.demo:
         typer.echo(_say("cli.demo_model"))
     if not bots.telegram_token:
         typer.echo(_say("cli.no_telegram"))
@@ -242,7 +241,7 @@ async def _ask(photos: list[str], question: str, go_on: bool, status: list[int],
             typer.echo(ending(_language(), final), err=True)
         status.append(0 if isinstance(final, Done) else 1)
         model = await stores.health.model()
-        if model and model.name == DEMO and sys.stderr.isatty():
+        if model and model.demo and sys.stderr.isatty():
             typer.echo(_say("cli.demo_model"), err=True)
 
 

@@ -16,7 +16,6 @@ from storage.stores import Stores
 
 NAMES = ("new", "stop", "forget", "help")  # the menu, in its order
 IN_GROUPS = ("ask", *NAMES)
-DEMO = "askpix-demo"  # the name of the model that we bring
 SETTLED = 2.0  # seconds from coming into a chat until we know if it is one of ours that moved
 
 
@@ -103,7 +102,7 @@ class Commands:
         words = [say(incoming.language, "command.help_group" if incoming.where.group else "command.help")]
         model = await self._stores.health.model()
         if model:
-            demo = "help_demo" if model.name == DEMO else "help_model"
+            demo = "help_demo" if model.demo else "help_model"
             pixels = f"{model.max_pixels / 1e6:.1f}"
             words.append(
                 say(incoming.language, f"command.{demo}", model=model.name, pixels=pixels, limit=MAX_MEGABYTES)

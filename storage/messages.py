@@ -163,6 +163,11 @@ class Model(Record, frozen=True):
     min_pixels: int
     max_pixels: int
 
+    @property
+    def demo(self) -> bool:
+        """Whether it is the small model that comes with askpix."""
+        return self.name == "askpix-demo"
+
 
 def encode(record: Any) -> bytes:
     """Encode a record as JSON."""

@@ -24,7 +24,7 @@ def picture(width: int, height: int) -> Image.Image:
     for cells, weight in ((6, 0.7), (40, 0.4), (250, 0.2), (width // 3, 0.08)):
         size = (cells, max(1, cells * height // width))
         noise = Image.frombytes("RGB", size, rng.randbytes(size[0] * size[1] * 3))
-        scaled = noise.resize((width, height), Image.Resampling.BICUBIC)  # pyright: ignore[reportUnknownMemberType] : Pillow's types name NumPy
+        scaled = noise.resize((width, height), Image.Resampling.BICUBIC)
         image = Image.blend(image, scaled, weight)
     draw = ImageDraw.Draw(image)
     for _ in range(30):

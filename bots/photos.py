@@ -239,7 +239,7 @@ def _decode(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     # The gap of 2 takes two thirds of the time off a picture of 48 megapixels, and stays within 54 dB of all the work.
     if image.size == size:
         return image
-    return image.resize(size, Resampling.BICUBIC, reducing_gap=2.0)  # pyright: ignore[reportUnknownMemberType] : Pillow's types name NumPy
+    return image.resize(size, Resampling.BICUBIC, reducing_gap=2.0)
 
 
 def _flat(image: Image.Image, kind: str) -> Image.Image:
@@ -253,7 +253,7 @@ def _flat(image: Image.Image, kind: str) -> Image.Image:
         return white
     if image.mode.startswith("I;16"):  # scaled here: Pillow's own conversion clips to 255
         wide = image.convert("I")
-        return wide.point(lambda value: value * (1 / 257)).convert("L")  # pyright: ignore[reportUnknownMemberType] : as above
+        return wide.point(lambda value: value * (1 / 257)).convert("L")
     if image.mode in ("CMYK", "RGBX", "YCbCr"):
         return image.convert("RGB")
     raise Refused("unsupported_image", kind=kind)  # 32 bits a channel, Lab: measurements, not photos

@@ -26,7 +26,7 @@ def canary(number: int) -> bytes:
 def number_of(picture: bytes) -> int:
     """The number that a picture carries, whatever its size. Raises ValueError for another picture."""
     shown = Image.open(io.BytesIO(picture)).convert("L")
-    image = shown.resize((SIDE, SIDE), Image.Resampling.BOX)  # pyright: ignore[reportUnknownMemberType] : Pillow's types name NumPy
+    image = shown.resize((SIDE, SIDE), Image.Resampling.BOX)
     bits = [level > 127 for level in image.tobytes()]
     if bits[0] or not bits[-1]:
         raise ValueError("this picture carries no number")

@@ -85,7 +85,7 @@ def plain(rng: random.Random, size: tuple[int, int], name: str | None = None) ->
         light = [rng.uniform(0.9, 1.0) for _ in range(4)]
         corners = bytes(int(part * factor) for factor in light for part in colour)
         # Pillow's own types leave the resample filter unknown.
-        image = Image.frombytes("RGB", (2, 2), corners).resize(size, Image.Resampling.BILINEAR)  # pyright: ignore[reportUnknownMemberType]
+        image = Image.frombytes("RGB", (2, 2), corners).resize(size, Image.Resampling.BILINEAR)
     if rng.random() < 0.4 and name not in ("white", "black"):
         grain = Image.effect_noise(size, rng.uniform(4, 60)).convert("RGB")
         image = Image.blend(image, grain, rng.uniform(0.02, 0.1))
@@ -162,7 +162,7 @@ def clutter(rng: random.Random, size: tuple[int, int]) -> Picture:
         high = max(1, cells * size[1] // size[0])
         noise = Image.frombytes("RGB", (cells, high), rng.randbytes(cells * high * 3))
         # Pillow's own types leave the resample filter unknown.
-        scaled = noise.resize(size, Image.Resampling.BICUBIC)  # pyright: ignore[reportUnknownMemberType]
+        scaled = noise.resize(size, Image.Resampling.BICUBIC)
         image = Image.blend(image, scaled, rng.uniform(0.3, 0.7))
     draw = ImageDraw.Draw(image)
     for _ in range(rng.randint(0, 12)):

@@ -36,7 +36,7 @@ def noise(width: int, height: int) -> Image.Image:
 
 def photo(width: int, height: int) -> Image.Image:
     """Smooth, with some detail, so that a JPEG of it has a usual size."""
-    image = noise(16, 16).resize((width, height))  # pyright: ignore[reportUnknownMemberType] : Pillow's types name NumPy
+    image = noise(16, 16).resize((width, height))
     ImageDraw.Draw(image).ellipse((width // 4, height // 4, width // 2, height // 2), fill=RED, outline=WHITE)
     return image
 

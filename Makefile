@@ -18,7 +18,7 @@ help:  ## this list
 
 setup: .venv/dev.stamp  ## make the environment, for running and for developing
 
-up: .venv/run.stamp  ## run everything: queue, engine, worker and the bots that have a token
+up: .venv/run.stamp  ## run everything: queue, engine, worker, page and the bots that have a token
 	@exec $(BIN)/askpix up
 
 test: .venv/dev.stamp  ## all tests in random order, the built wheel included (ARGS="-k queue" for some)

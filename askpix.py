@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import socket
 import sys
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
@@ -16,7 +17,7 @@ import typer
 import uvloop
 
 from bots.phrases import language_of, say
-from bots.settings import BotSettings
+from bots.settings import BotSettings, WebSettings
 from inference.settings import InferenceSettings
 from storage.connection import StoreDown, persist
 from storage.embedded import StoreUnavailable
@@ -28,7 +29,7 @@ from storage.settings import PREFIX, BadSetting, StorageSettings, check_names, p
 from storage.stores import Stores, opened
 from storage.tasks import end, first_of
 
-SETTINGS = (StorageSettings, InferenceSettings, BotSettings)
+SETTINGS = (StorageSettings, InferenceSettings, BotSettings, WebSettings)
 START = 60.0  # seconds for the first engine to come up
 
 T = TypeVar("T")
@@ -118,12 +119,26 @@ def telegram() -> None:
 
 
 @app.command()
+def web() -> None:
+    """Run the page."""
+    storage, page = _settings(StorageSettings), _settings(WebSettings)
+    setup(storage.log_level, [page.password or ""])
+    try:  # from now on a browser waits
+        listening = socket.create_server((page.bind, page.port))
+    except OSError:
+        _fail(_say("cli.port_taken", url=f"http://{page.bind}:{page.port}"))
+    from bots.web_page import serve
+
+    _run(partial(serve, storage, page, listening))
+
+
+@app.command()
 def up() -> None:
     """Run everything that is configured."""
-    _run(partial(_up, _settings(StorageSettings), _settings(BotSettings)))
+    _run(partial(_up, _settings(StorageSettings), _settings(BotSettings), _settings(WebSettings)))
 
 
-async def _up(storage: StorageSettings, bots: BotSettings, stop: asyncio.Event) -> None:
+async def _up(storage: StorageSettings, bots: BotSettings, page: WebSettings, stop: asyncio.Event) -> None:
     def changed(role: str, state: str, details: Mapping[str, object]) -> None:
         if state in ("ready", "died", "stopped"):
             why = details.get("code", details.get("reason"))
@@ -133,12 +148,11 @@ async def _up(storage: StorageSettings, bots: BotSettings, stop: asyncio.Event) 
 
     async with opened(storage) as stores:
         changed("store", "ready", {})
-        supervisor = Supervisor(
-            _wanted(telegram=bots.telegram_token is not None), storage.data_dir, stores.redis, changed
-        )
+        wanted = _wanted(telegram=bots.telegram_token is not None, web=page.web)
+        supervisor = Supervisor(wanted, storage.data_dir, stores.redis, changed)
 
         async def greet() -> None:
-            await persist(partial(_greet, stores, bots))
+            await persist(partial(_greet, stores, bots, page))
             await asyncio.Event().wait()
 
         async def stopped() -> None:
@@ -148,7 +162,7 @@ async def _up(storage: StorageSettings, bots: BotSettings, stop: asyncio.Event) 
         await first_of(supervisor.run(), greet(), stopped())
 
 
-def _wanted(*, telegram: bool = False) -> list[Role]:
+def _wanted(*, telegram: bool = False, web: bool = False) -> list[Role]:
     """The roles that the settings ask for, each with its own variables only."""
     inference = variables(StorageSettings) | variables(InferenceSettings)
     wanted = [("worker", inference)]
@@ -156,11 +170,13 @@ def _wanted(*, telegram: bool = False) -> list[Role]:
         wanted.insert(0, ("engine", inference))
     if telegram:
         wanted.append(("telegram", variables(StorageSettings) | variables(BotSettings)))
+    if web:
+        wanted.append(("web", variables(StorageSettings) | variables(WebSettings)))
     command = [sys.executable, "-P", "-m", "askpix"]
     return [Role(name, [*command, name], environment(os.environ, allowed)) for name, allowed in wanted]
 
 
-async def _greet(stores: Stores, bots: BotSettings) -> None:
+async def _greet(stores: Stores, bots: BotSettings, page: WebSettings) -> None:
     """Say that askpix is ready and what to do next; offer the admin link while nobody is admin."""
     await _engine_up(stores)
     typer.echo(_say("cli.ready", command=f'{_command()} ask photo.jpg "{_say("cli.try")}"'))
@@ -170,12 +186,14 @@ async def _greet(stores: Stores, bots: BotSettings) -> None:
     if not bots.telegram_token:
         typer.echo(_say("cli.no_telegram"))
     else:
-        bot = await _bot_name(stores)
+        bot = await _figure(stores, "bot")
         typer.echo(_say("cli.ready_telegram", bot=bot))
         limits = stores.limits(Rules(bots.allow, bots.deny, bots.admins, bots.open))
         if not await limits.has_admin():
             typer.echo(_say("cli.admin_link", bot=bot, token=await limits.offer_admin()))
     typer.echo(_say("cli.stop_hint"))
+    if page.web:
+        typer.echo(_say("cli.page", url=await _figure(stores, "page")))
 
 
 def _command() -> str:
@@ -189,11 +207,11 @@ async def _engine_up(stores: Stores) -> None:
         await asyncio.sleep(0.1)
 
 
-async def _bot_name(stores: Stores) -> str:
+async def _figure(stores: Stores, name: str) -> str:
     while True:
         for role in await roles(stores.redis):
-            if "bot" in role.figures:
-                return role.figures["bot"]
+            if name in role.figures:
+                return role.figures[name]
         await asyncio.sleep(0.1)
 
 
@@ -276,9 +294,9 @@ def settings() -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("name", "value", "meaning"):
         table.add_column(_say(f"cli.column_{title}"), no_wrap=title == "name", overflow="fold")
-    for kind in SETTINGS:
-        for item in present(_settings(kind)):
-            table.add_row(f"{PREFIX}{item.env}", _shown(item.value, secret=item.secret), _say(f"setting.{item.env}"))
+    known = {item.env: item for kind in SETTINGS for item in present(_settings(kind))}  # BIND is of two kinds
+    for item in known.values():
+        table.add_row(f"{PREFIX}{item.env}", _shown(item.value, secret=item.secret), _say(f"setting.{item.env}"))
     Console().print(table)
 
 

@@ -43,7 +43,7 @@ class Delivery:
     def follow(self, ask: Ask) -> None:
         """Show a fresh ask from now on."""
         if ask.id not in self._followers:
-            self._start(Follower(self.tools, ask))
+            self._start(Follower(self.tools, ask, stale=True))  # a quick worker's first words came before us
             self._spawn(self._adorn(self._surface.sign(ask.where, "seen")))
 
     async def redo(self, ask: Ask, fence: int) -> None:

@@ -20,6 +20,8 @@ from bots.phrases import say
 from bots.surface import Incoming, Surface
 from storage.connection import forever, persist
 from storage.inbox import Entry, Inbox
+from storage.limits import Limits
+from storage.stores import Stores
 from storage.tasks import end, first_of
 
 log = logging.getLogger(__name__)
@@ -176,3 +178,12 @@ class Intake:
             return
         if not await self._commands.run(lead, stopped):
             await self._asking.ask(messages)
+
+
+async def work(surface: Surface, stores: Stores, limits: Limits, stop: asyncio.Event) -> None:
+    """All that lies behind an adapter, until `stop`: its platform's intake and delivery."""
+    delivery = Delivery(surface, stores.replies, stores.queue, stores.health)
+    commands, asking = Commands(stores, limits, delivery), Asking(surface, stores, limits, delivery)
+    buttons, inbox = Buttons(surface, stores, limits, delivery), stores.inbox(surface.platform)
+    intake = Intake(surface, inbox, delivery, commands, buttons, asking)
+    await asyncio.gather(delivery.run(stop), intake.run(stop))

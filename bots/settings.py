@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from storage.settings import names, setting, switch, web_url
+from storage.settings import BadSetting, names, positive, setting, switch, web_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,3 +19,17 @@ class BotSettings:
     admins: frozenset[str] = setting("ADMINS", frozenset[str](), names)
     open: bool = setting("OPEN", False, switch)
     reactions: bool = setting("REACTIONS", True, switch)
+
+
+@dataclass(frozen=True, slots=True)
+class WebSettings:
+    """Where the page is, and whether it asks for a password."""
+
+    web: bool = setting("WEB", True, switch)
+    port: int = setting("WEB_PORT", 7860, positive)
+    password: str | None = setting("WEB_PASSWORD", None, secret=True)
+    bind: str = setting("BIND", "127.0.0.1")
+
+    def __post_init__(self) -> None:
+        if not self.password and not self.bind.startswith("127."):
+            raise BadSetting("web_password", name="ASKPIX_BIND", bind=self.bind)

@@ -22,11 +22,7 @@ from telegram import (
 from telegram.error import BadRequest, ChatMigrated, Forbidden, RetryAfter, TelegramError
 from telegram.request import HTTPXRequest
 
-from bots.asking import Asking
-from bots.buttons import Buttons
-from bots.commands import Commands
-from bots.delivery import Delivery
-from bots.intake import Intake
+from bots.intake import work
 from bots.photos import MAX_MEGABYTES
 from bots.settings import BotSettings
 from bots.splitting import telegram_pages
@@ -192,14 +188,10 @@ async def serve(storage: StorageSettings, settings: BotSettings, stop: asyncio.E
 async def _run(bot: Bot, settings: BotSettings, stores: Stores, stop: asyncio.Event) -> None:
     surface, inbox = TelegramSurface(bot, signs=settings.reactions), stores.inbox(PLATFORM)
     limits = stores.limits(Rules(settings.allow, settings.deny, settings.admins, settings.open))
-    delivery = Delivery(surface, stores.replies, stores.queue, stores.health)
-    commands = Commands(stores, limits, delivery)
-    buttons, asking = Buttons(surface, stores, limits, delivery), Asking(surface, stores, limits, delivery)
-    intake = Intake(surface, inbox, delivery, commands, buttons, asking)
     async with bot:
         menus = asyncio.create_task(set_menus(bot))
         try:
-            await first_of(delivery.run(stop), intake.run(stop), poll(bot, inbox))
+            await first_of(work(surface, stores, limits, stop), poll(bot, inbox))
         finally:
             await end([menus])
 

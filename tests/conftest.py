@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -13,6 +14,7 @@ from redis.asyncio import Redis
 
 from storage.connection import connect
 from storage.embedded import Store
+from tests.browser import NO_BROWSER
 
 
 @pytest.fixture(scope="session")
@@ -52,3 +54,10 @@ async def redis(server_url: str) -> AsyncIterator[Redis]:
     await client.flushall()
     yield client
     await client.aclose()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """The last line: a skipped browser is easily overlooked."""
+    reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter and any(NO_BROWSER in str(report.longrepr) for report in reporter.stats.get("skipped", ())):
+        reporter.write_line(f"THE PAGE WAS NOT TESTED: {NO_BROWSER} (Debian: apt install chromium)", red=True)

@@ -64,10 +64,10 @@ class Service:
 
 
 def environment(data_dir: Path, settings: Mapping[str, str]) -> dict[str, str]:
-    """A person's environment with these settings, and English."""
+    """A person's environment with these settings, English, and no page but for those who ask for it."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("ASKPIX_")}
     named = {f"ASKPIX_{name}": value for name, value in settings.items()}
-    return inherited | {"LC_ALL": "C.UTF-8", "ASKPIX_DATA_DIR": str(data_dir)} | named
+    return inherited | {"LC_ALL": "C.UTF-8", "ASKPIX_DATA_DIR": str(data_dir), "ASKPIX_WEB": "0"} | named
 
 
 @asynccontextmanager

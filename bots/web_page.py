@@ -1,0 +1,291 @@
+"""The page at localhost: the one file that knows Gradio. A visitor is a secret cookie and sees one chat at a time.
+
+What a chat shows is kept in a small file, so that it is there again after a reload or a restart: delivery writes it,
+the page shows it. Questions take everybody's road, through the durable inbox.
+"""
+
+# Gradio's own types are loose.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownLambdaType=false, reportPrivateImportUsage=false
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import secrets
+import shutil
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import nullcontext, suppress
+from functools import partial
+from pathlib import Path
+from socket import socket
+from typing import Any
+
+import gradio as gr
+import msgspec
+import uvicorn
+from fastapi import FastAPI, Request, Response
+from PIL import Image, ImageDraw
+
+from bots.intake import work
+from bots.photos import MAX_MEGABYTES
+from bots.phrases import LANGUAGES, language_of, phrases, say
+from bots.settings import WebSettings
+from bots.surface import Closed, FileRef, Gone, Incoming, Page, Rate, Unfit
+from bots.wording import duration
+from storage.connection import persist
+from storage.heartbeat import roles
+from storage.keys import HISTORY_TTL, PHOTO_TTL
+from storage.limits import Limits, Rules
+from storage.messages import Address, decode, encode
+from storage.settings import StorageSettings
+from storage.stores import Stores, living
+
+PLATFORM = "web"
+LOOK = 2.0  # seconds between looks at the model and the figures
+BUTTONS = {"stop": False, "again": False, "new": True, "forget": True}  # and whether it is always there
+
+# The browser itself keeps every request at home, whatever an answer links to.
+_POLICY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; frame-ancestors 'self'; form-action 'self'"
+_MATH = [{"left": "$$", "right": "$$", "display": True}, {"left": "\\(", "right": "\\)", "display": False}]
+_HEIGHT = "max(14rem, calc(100dvh - 18rem))"
+_CSS = """#chat img {max-height: 11rem} #chat .examples {display: flex; flex-wrap: wrap; justify-content: center}
+#chat .example {width: auto; flex: none} #chat :is(.example-icon, .example-image-container) {width: 4rem; height: 3rem}
+#chat button:is([aria-label=Share], [aria-label=Clear]) {display: none}"""  # Share would upload to Gradio's makers
+
+
+class _Chat(msgspec.Struct):
+    """What one visitor sees. `id` is `user-token`; lines, by number, are Gradio's messages with our buttons' codes;
+    `uploads` are what the files in them are links to.
+    """
+
+    id: str
+    lines: dict[str, dict[str, Any]] = {}
+    uploads: list[str] = []
+
+    def under(self, code: str) -> str | None:
+        """The answer under which this button stands: the one that is being written now, or the newest."""
+        found = [number for number, line in self.lines.items() if code in line["buttons"]]
+        return found[0 if code == "stop" else -1] if found else None
+
+
+class _Site:
+    """A Surface on visitors' chats, kept in `folder`, of which only `files` is served; and what visitors do there."""
+
+    platform = PLATFORM
+    read = staticmethod(lambda raw: decode(raw, Incoming))
+    rate = staticmethod(lambda where: Rate(1000, 0.001))
+    pages = staticmethod(lambda markdown: [Page(markdown)])
+    fetch = staticmethod(lambda file: asyncio.to_thread(Path(file.id).read_bytes))
+
+    def __init__(self, folder: Path, stores: Stores) -> None:
+        self.files, self._kept, self._stores = folder / "files", folder / "chats", stores
+        self._chats: dict[str, _Chat] = {}
+        self._changes: dict[str, asyncio.Event] = {}
+        for path in (self.files, self._kept):
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for path in (*self.files.rglob("*.*"), *self._kept.iterdir()):
+            if path.stat().st_mtime < time.time() - PHOTO_TTL:
+                path.unlink()
+
+    async def place(self, where: Address, page: Page) -> str:
+        return self._add(self._chat(where), _line(page))
+
+    async def edit(self, where: Address, slot: str, page: Page) -> None:
+        chat = self._chat(where)
+        if slot not in chat.lines:
+            raise Gone
+        chat.lines[slot] = _line(page)
+        self._show(chat, keep="stop" not in chat.lines[slot]["buttons"])  # what is being written is written again
+
+    async def remove(self, where: Address, slot: str) -> None:
+        self._chat(where).lines.pop(slot, None)
+        self._show(self._chat(where))
+
+    async def send(self, where: Address, name: str, data: bytes) -> str:
+        raise Unfit  # the answer stands there whole, with a button that copies it
+
+    # The message itself says these.
+    async def typing(self, where: Address) -> None: ...
+    async def sign(self, where: Address, sign: str) -> None: ...
+    async def notify(self, press: str, text: str) -> None: ...
+
+    async def watch(self, request: gr.Request) -> AsyncGenerator[tuple[Any, ...]]:
+        """Show what this visitor sees, and again whenever it changes, as long as the page is open."""
+        user, language = request.user
+        while True:
+            about = await persist(partial(self._about, language))
+            chat, change = self._open(user), self._changes.setdefault(user, asyncio.Event())
+            stop, again = bool(chat.under("stop")), bool(chat.under("again"))
+            buttons = gr.update(visible=stop), gr.update(visible=again and not stop)
+            yield *about, list(chat.lines.values()), *buttons
+            with suppress(TimeoutError):
+                await asyncio.wait_for(change.wait(), LOOK)
+
+    async def ask(self, message: dict[str, Any], request: gr.Request) -> None:
+        """Ask what was typed and attached. The files get names of our own, that nobody guesses."""
+        text, chat, photos = message["text"].strip(), self._open(request.user[0]), list[FileRef]()
+        if text in ("/new", "/forget"):
+            await self.press(text[1:], request)
+        elif text or message["files"]:
+            (folder := self.files / chat.id).mkdir(mode=0o700, exist_ok=True)
+            for file in message["files"]:
+                path = folder / f"{secrets.token_hex(8)}{Path(file).suffix}"
+                os.link(file, path)  # not moved: another visitor may have uploaded the same
+                photos.append(FileRef(str(path), path.stat().st_size))
+            chat.uploads += [file for file in message["files"] if Path(file).parent != self.files]  # but no examples
+            content = [{"path": photo.id} for photo in photos] + ([{"type": "text", "text": text}] if text else [])
+            number = self._add(chat, {"role": "user", "content": content, "buttons": []})
+            await self._put(request, number, text=text, photos=tuple(photos))
+
+    async def example(self, chosen: gr.SelectData, request: gr.Request) -> None:
+        """Ask an example."""
+        file = chosen.value["files"][0]["path"]
+        await self.ask({"text": say(request.user[1], "page.example"), "files": [file]}, request)
+
+    async def press(self, code: str, request: gr.Request) -> None:
+        """What the buttons do. A chat that is left is closed: its files go, its open asks are stopped."""
+        chat = self._open(user := request.user[0])
+        if code in ("new", "forget"):
+            await self._put(request, "", command="stop")
+            shutil.rmtree(self.files / chat.id, ignore_errors=True)
+            for path in map(Path, chat.uploads):
+                path.unlink(missing_ok=True)
+            self._chats[user] = _Chat(f"{user}-{secrets.token_hex(8)}")
+            self._show(self._chats[user])
+            if code == "forget":
+                await self._put(request, "", command=code)
+        elif answer := chat.under(code):
+            await self._put(request, answer, button=code)
+
+    async def _put(self, request: gr.Request, number: str, **details: Any) -> None:
+        user, language = request.user
+        chat = f"{PLATFORM}:{(where := Address(PLATFORM, self._open(user).id, number)).chat}"
+        incoming = Incoming(f"{chat}:{number}", f"{PLATFORM}:{user}", f"{chat}:{user}", where, language, **details)
+        await persist(partial(self._stores.inbox(PLATFORM).put, secrets.token_hex(16), encode(incoming)))
+
+    async def _about(self, language: str) -> tuple[str, str]:
+        """Which model answers, in plain words, and the figures of the status tab."""
+        health, counts, now = self._stores.health, await self._stores.queue.counts(), time.time()
+        model, service = await health.model(), await health.service()
+        code = "none" if service.reason or not model else "demo" if model.demo else "model"
+        up = [(role.role, duration(language, now - role.started)) for role in await roles(self._stores.redis)]
+        name = model.name if model else "–"
+        figures = [
+            say(language, "page.figures", model=name, **counts),
+            *(f"| {role} | {since} |" for role, since in up),
+        ]
+        return say(language, f"page.{code}", model=name), "\n".join(figures)
+
+    def _open(self, user: str) -> _Chat:
+        if user not in self._chats:
+            self._chats[user] = _Chat(f"{user}-{secrets.token_hex(8)}")
+            with suppress(OSError, msgspec.MsgspecError):  # a first visit; a file of another version
+                self._chats[user] = decode((self._kept / user).read_bytes(), _Chat)
+        return self._chats[user]
+
+    def _chat(self, where: Address) -> _Chat:
+        if (chat := self._open(where.chat.partition("-")[0])).id != where.chat:
+            raise Closed
+        return chat
+
+    def _add(self, chat: _Chat, line: dict[str, Any]) -> str:
+        number = str(1 + max(map(int, chat.lines), default=0))
+        chat.lines[number] = line
+        self._show(chat)
+        return number
+
+    def _show(self, chat: _Chat, *, keep: bool = True) -> None:
+        user = chat.id.partition("-")[0]
+        if keep:
+            (fresh := self._kept / f"{user}.new").write_bytes(encode(chat))
+            fresh.replace(self._kept / user)
+        self._changes.pop(user, asyncio.Event()).set()
+
+
+def _line(page: Page) -> dict[str, Any]:
+    text = {"type": "text", "text": page.text}
+    return {"role": "assistant", "content": [text], "buttons": [button.code for button in page.buttons]}
+
+
+def _examples(folder: Path) -> list[Any]:
+    """Pictures that the demo model can name, as the chat offers them."""
+    offered: list[Any] = []
+    for sides, colour in ((36, "red"), (4, "blue"), (3, "green")):
+        ImageDraw.Draw(picture := Image.new("RGB", (320, 256), "white")).regular_polygon(
+            (160, 128, 80), sides, 0, colour
+        )
+        picture.save(file := folder / f"example-{colour}.png")
+        offered.append({"text": "", "files": [str(file)]})
+    return offered
+
+
+def _blocks(site: _Site, text: Any) -> gr.Blocks:
+    quiet: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "api_visibility": "private"}
+    with gr.Blocks(title="askpix", analytics_enabled=False) as blocks:
+        with gr.Tab(text("page_chat")):
+            about = gr.Markdown()
+            chat = gr.Chatbot(
+                examples=_examples(site.files), placeholder=text("page_empty"), height=_HEIGHT, show_label=False,
+                buttons=["copy"], latex_delimiters=_MATH, allow_tags=False, elem_id="chat",
+            )  # fmt: skip
+            box = gr.MultimodalTextbox(
+                placeholder=text("page_ask"), show_label=False, autofocus=True, file_count="multiple",
+                file_types=["image"],
+            )  # fmt: skip
+            with gr.Row():
+                look: dict[str, Any] = {"size": "sm", "min_width": 80}
+                buttons = {it: gr.Button(text(f"button_{it}"), visible=BUTTONS[it], **look) for it in BUTTONS}
+        with gr.Tab(text("page_status")):
+            figures = gr.Markdown()
+        blocks.load(site.watch, None, [about, figures, chat, buttons["stop"], buttons["again"]], **quiet)
+        box.submit(site.ask, box, **quiet).then(lambda: None, None, box, **quiet)
+        chat.example_select(site.example, **quiet)
+        for code, button in buttons.items():
+            button.click(site.press, gr.State(code), **quiet)
+    return blocks
+
+
+def _app(site: _Site, settings: WebSettings) -> FastAPI:
+    os.environ["GRADIO_TEMP_DIR"] = str(site.files)  # where uploads go, and the one folder that is served
+    words = {tag: {code.replace(".", "_"): said for code, said in phrases(tag).items()} for tag in LANGUAGES}
+    text, secret, name = gr.I18n(**words), settings.password or "", f"askpix-{settings.port}"
+    app = gr.mount_gradio_app(
+        FastAPI(openapi_url=None), _blocks(site, text), "/", i18n=text, footer_links=[], run_history=False, css=_CSS,
+        show_error=False, max_file_size=MAX_MEGABYTES * 1_000_000, ssr_mode=False, pwa=False, mcp_server=False,
+        auth=(lambda _, given: secrets.compare_digest(given.encode(), secret.encode())) if secret else None,
+        theme=gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
+    )  # fmt: skip
+
+    @app.middleware("http")
+    async def guard(request: Request, proceed: Callable[[Request], Awaitable[Response]]) -> Response:
+        """Know every browser by a cookie of ours, keep its requests at home, refuse what other sites' pages send."""
+        host, origin = request.headers.get("host", ""), request.headers.get("origin", "")
+        ours = secret or host.rpartition(":")[0] in ("localhost", settings.bind)
+        if not ours or (origin and origin.partition("//")[2] != host):
+            return Response(status_code=403)
+        cookie = request.cookies.get(name) or secrets.token_hex(16)  # it cannot be told from the user, nor guessed
+        user = hashlib.sha256(cookie.encode()).hexdigest()[:32]
+        request.scope["user"] = user, language_of(request.headers.get("accept-language"))
+        response = await proceed(request)
+        response.headers["content-security-policy"] = _POLICY
+        response.set_cookie(name, cookie, HISTORY_TTL, httponly=True, samesite="strict")
+        return response
+
+    return app
+
+
+async def serve(storage: StorageSettings, settings: WebSettings, listening: socket, stop: asyncio.Event) -> None:
+    """Run the page's role on a listening socket until `stop`."""
+    async with living(storage, PLATFORM, lambda: {"page": f"http://{settings.bind}:{settings.port}"}) as (stores, _):
+        site = _Site(storage.data_dir / "web", stores)
+        limits = Limits(stores.redis, Rules(open=True), asks_a_minute=1_000_000)  # the owner, and who has the password
+        config = uvicorn.Config(_app(site, settings), log_config=None, access_log=False, timeout_graceful_shutdown=1)
+        server: Any = uvicorn.Server(config)
+        server.capture_signals = nullcontext  # they are the role's
+        serving = asyncio.create_task(server.serve([listening]))
+        await work(site, stores, limits, stop)
+        server.should_exit = True
+        await serving

@@ -171,13 +171,10 @@ class _Site:
         health, counts, now = self._stores.health, await self._stores.queue.counts(), time.time()
         model, service = await health.model(), await health.service()
         code = "none" if service.reason or not model else "demo" if model.demo else "model"
-        up = [(role.role, duration(language, now - role.started)) for role in await roles(self._stores.redis)]
-        name = model.name if model else "–"
-        figures = [
-            say(language, "page.figures", model=name, **counts),
-            *(f"| {role} | {since} |" for role, since in up),
-        ]
-        return say(language, f"page.{code}", model=name), "\n".join(figures)
+        name, alive = model.name if model else "–", await roles(self._stores.redis)
+        up = [f"| {role.role} | {duration(language, now - role.started)} |" for role in alive]
+        figures = "\n".join([say(language, "page.figures", model=name, **counts), *up])
+        return say(language, f"page.{code}", model=name), figures
 
     def _open(self, user: str) -> _Chat:
         if user not in self._chats:

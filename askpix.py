@@ -294,9 +294,9 @@ def settings() -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("name", "value", "meaning"):
         table.add_column(_say(f"cli.column_{title}"), no_wrap=title == "name", overflow="fold")
-    known = {item.env: item for kind in SETTINGS for item in present(_settings(kind))}  # BIND is of two kinds
-    for item in known.values():
-        table.add_row(f"{PREFIX}{item.env}", _shown(item.value, secret=item.secret), _say(f"setting.{item.env}"))
+    known = {env: each for kind in SETTINGS for env, *each in present(_settings(kind))}  # BIND is of two kinds
+    for env, (value, secret) in known.items():
+        table.add_row(f"{PREFIX}{env}", _shown(value, secret=secret), _say(f"setting.{env}"))
     Console().print(table)
 
 

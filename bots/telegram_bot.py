@@ -18,7 +18,7 @@ from telegram import (
     LinkPreviewOptions,
     MessageEntity,
     ReplyParameters,
-)
+)  # fmt: skip
 from telegram.error import BadRequest, ChatMigrated, Forbidden, RetryAfter, TelegramError
 from telegram.request import HTTPXRequest
 
@@ -92,13 +92,9 @@ class TelegramSurface:
         """Send a message in reply to the asker's."""
         with _mapped():
             sent = await self._bot.send_message(
-                int(where.chat),
-                page.text,
-                entities=_entities(page),
-                reply_markup=_keyboard(page),
-                link_preview_options=_NO_PREVIEW,
-                **_reply(where),
-            )
+                int(where.chat), page.text, entities=_entities(page), reply_markup=_keyboard(page),
+                link_preview_options=_NO_PREVIEW, **_reply(where),
+            )  # fmt: skip
         return str(sent.message_id)
 
     async def edit(self, where: Address, slot: str, page: Page) -> None:
@@ -106,13 +102,9 @@ class TelegramSurface:
         with _mapped():
             try:
                 await self._bot.edit_message_text(
-                    page.text,
-                    int(where.chat),
-                    int(slot),
-                    entities=_entities(page),
-                    reply_markup=_keyboard(page),
+                    page.text, int(where.chat), int(slot), entities=_entities(page), reply_markup=_keyboard(page),
                     link_preview_options=_NO_PREVIEW,
-                )
+                )  # fmt: skip
             except BadRequest as error:
                 if "not modified" not in error.message.lower():
                     raise

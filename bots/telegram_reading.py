@@ -61,22 +61,13 @@ class Reader:
         where, photos = _address(message), _photos(message)
         quote_text, quote_photos, unread = self._quote(message, quoted)
         return Incoming(
-            id=f"{PLATFORM}:{where.chat}:{album or message.message_id}",
-            person=f"{PLATFORM}:{user.id}",
+            id=f"{PLATFORM}:{where.chat}:{album or message.message_id}", person=f"{PLATFORM}:{user.id}",
             conversation=":".join(filter(None, (PLATFORM, where.chat, where.thread, str(user.id)))),
-            where=where,
-            language=language_of(user.language_code),
-            text=text.strip(),
-            photos=photos,
-            quote_text=quote_text,
-            quote_photos=quote_photos,
-            command=name,
-            argument="" if name == "" else argument.strip(),
-            album=bool(album),
-            addressed=addressed,
-            edited=edited,
+            where=where, language=language_of(user.language_code), text=text.strip(), photos=photos,
+            quote_text=quote_text, quote_photos=quote_photos, command=name, edited=edited, addressed=addressed,
+            argument="" if name == "" else argument.strip(), album=bool(album),
             refusal="" if photos else unread if message.text else _unread(message) or "unreadable",
-        )
+        )  # fmt: skip
 
     def _words(self, message: Message) -> tuple[str, str] | None:
         """The command ("" if none; name and argument) and the text without a mention of this bot.

@@ -11,12 +11,11 @@ from functools import partial
 from pathlib import Path
 from typing import TextIO
 
-from bots.photos import Prepared, prepare
+from bots.photos import prepare
 from bots.wording import ending, waiting
 from storage.connection import RETRY, StoreDown, forever
 from storage.messages import Address, Ask, Delta, Done, Event, Final, Photo, Queued, Refused, Started, Turn, Waiting
 from storage.stores import Stores
-from storage.vision import PixelLimits
 
 PLATFORM = "terminal"
 PERSON = "terminal:owner"
@@ -110,7 +109,8 @@ class Terminal:
         found: list[Photo] = []
         for path in paths:
             try:
-                prepared = await asyncio.to_thread(_prepare, path, limits)
+                data = await asyncio.to_thread(Path(path).read_bytes)
+                prepared = await asyncio.to_thread(prepare, data, limits)
             except Refused as refusal:
                 raise BadPhoto(path, refusal) from refusal
             await self._stores.images.put(PERSON, prepared.photo, prepared.data)
@@ -172,7 +172,3 @@ class Terminal:
                     self._screen.progress(waiting(self._language, Waiting(service.reason)))
                 elif place is not None:
                     self._screen.progress(waiting(self._language, Queued(place, service.eta(place))))
-
-
-def _prepare(path: str, limits: PixelLimits) -> Prepared:
-    return prepare(Path(path).read_bytes(), limits)

@@ -190,18 +190,11 @@ class _Engine:
     def _wishes(self) -> bytes:
         model = self._model
         wishes: dict[str, Any] = {
-            "text": str(self._text),
-            "vision": str(self._vision),
-            "name": model.name,
-            "key": self._key,
-            "bind": self._bind,
-            "port": self._port,
-            "slots": model.slots,
-            "context": model.context,
-            "threads": self._threads,
-            "min_tokens": model.min_pixels // _PIXELS_PER_TOKEN,
+            "text": str(self._text), "vision": str(self._vision), "name": model.name, "key": self._key,
+            "bind": self._bind, "port": self._port, "slots": model.slots, "context": model.context,
+            "threads": self._threads, "min_tokens": model.min_pixels // _PIXELS_PER_TOKEN,
             "max_tokens": model.max_pixels // _PIXELS_PER_TOKEN,
-        }
+        }  # fmt: skip
         return msgspec.json.encode(wishes) + b"\n"
 
     def _last_words(self) -> str:

@@ -70,12 +70,10 @@ def main() -> None:
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     try:
         server = _start(wishes)
-    except (ImportError, OSError) as error:
+    except (ImportError, OSError, RuntimeError) as error:
         code = "libgomp_missing" if "libgomp" in str(error) else "engine_missing"
+        code = "engine_refused" if isinstance(error, RuntimeError) else code
         print(json.dumps({"error": code, "detail": str(error)}), file=answer, flush=True)
-        sys.exit(1)
-    except RuntimeError as error:
-        print(json.dumps({"error": "engine_refused", "detail": str(error)}), file=answer, flush=True)
         sys.exit(1)
     print(json.dumps({"url": server.listening_address}), file=answer, flush=True)
     threading.Event().wait()

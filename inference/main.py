@@ -37,12 +37,9 @@ async def work(storage: StorageSettings, settings: InferenceSettings, stop: asyn
 async def serve(storage: StorageSettings, settings: InferenceSettings, stop: asyncio.Event) -> None:
     """Run the CPU engine until `stop`; it is ready when its heartbeat is there. Raises EmbeddedFailed."""
     wanted = embedded.EmbeddedSettings(
-        storage.data_dir,
-        Path(settings.model) if settings.model else embedded.DEMO,
-        context_tokens=settings.context_tokens or 0,
-        slots=settings.concurrency or embedded.EmbeddedSettings.slots,
-        bind=settings.bind,
-    )
+        storage.data_dir, Path(settings.model) if settings.model else embedded.DEMO, settings.context_tokens or 0,
+        settings.concurrency or embedded.EmbeddedSettings.slots, settings.bind,
+    )  # fmt: skip
     ready: asyncio.Future[embedded.EngineAddress] = asyncio.get_running_loop().create_future()
 
     async def live() -> None:

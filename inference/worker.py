@@ -73,7 +73,8 @@ class Worker:
             await self._end_claiming(claiming)
             await self._drain()
         finally:
-            await end([stopping, claiming, *loops, *self._answering()])
+            await end([claiming])  # before asks are given back: its call, still at the store, would take them
+            await end([stopping, *loops, *self._answering()])
         for task in (*loops, claiming):
             if not task.cancelled():
                 task.result()  # a loop that ended by itself has failed

@@ -22,7 +22,6 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
-from types import TracebackType
 from typing import BinaryIO
 from urllib.parse import quote
 
@@ -68,7 +67,6 @@ class Store:
         self._folder = self._root / "valkey"
         self._users = -1
         self._keeper: asyncio.Task[None] | None = None
-        self._left = False
 
     async def __aenter__(self) -> str:
         """The URL to connect to. Raises StoreUnavailable."""
@@ -85,11 +83,8 @@ class Store:
         self._keeper = asyncio.create_task(self._keep())
         return url
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         if self._keeper:
-            self._left = True
             self._keeper.cancel()
             try:
                 await asyncio.wait([self._keeper])
@@ -124,7 +119,7 @@ class Store:
         raise StoreUnavailable("server_failed", log=str(self._log))
 
     async def _keep(self) -> None:
-        while not self._left:  # a flag, since redis-py on Python 3.11 may lose a cancellation
+        while True:
             await asyncio.sleep(WATCH)
             lock = self._open_lock("server")
             try:
@@ -168,32 +163,19 @@ class Store:
         os.pwrite(lock, os.fsencode(socket), 0)
         options = {
             "daemonize": "yes",  # forks: the server is nobody's child, and its end leaves no zombie
-            "port": "0",
-            "unixsocket": str(socket),
-            "unixsocketperm": "700",
-            "dir": str(self._folder),
-            "pidfile": str(self._folder / "pid"),
-            "logfile": str(self._log),
-            "appendonly": "yes",
-            "appendfsync": "always",
-            "aof-load-truncated": "yes",
-            "maxmemory-policy": "noeviction",
-            "save": "",
-        }
+            "port": "0", "unixsocket": str(socket), "unixsocketperm": "700", "dir": str(self._folder),
+            "pidfile": str(self._folder / "pid"), "logfile": str(self._log), "appendonly": "yes", "save": "",
+            "appendfsync": "always", "aof-load-truncated": "yes", "maxmemory-policy": "noeviction",
+        }  # fmt: skip
         # The server outlives its starter and has no use for the starter's secrets.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("ASKPIX_")}
         with open_log(self._log) as output, suppress(OSError, subprocess.TimeoutExpired):
             subprocess.run(
                 [binary, *(word for name, value in options.items() for word in (f"--{name}", value))],
-                pass_fds=(lock,),
-                start_new_session=True,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                timeout=PATIENCE,
+                pass_fds=(lock,), start_new_session=True, env=environment, stdin=subprocess.DEVNULL, stdout=output,
+                stderr=output, timeout=PATIENCE,
                 check=False,  # a server that did not start has left its lock, and that is what is looked at
-            )
+            )  # fmt: skip
 
     @property
     def _log(self) -> Path:

@@ -10,7 +10,6 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC
-from types import TracebackType
 from typing import Any
 
 from apscheduler.schedulers.asyncio import (  # pyright: ignore[reportMissingTypeStubs] : APScheduler 3 has no types
@@ -40,9 +39,7 @@ class Schedule:
         self._scheduler.start()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self._scheduler.shutdown()
         await asyncio.sleep(0)  # the scheduler ends, and cancels what runs, in the loop's next round
         if running := [task for task in self._running if task]:
@@ -93,12 +90,8 @@ class Heartbeat:
         self._instance = instance
         self._figures = figures
         self._identity: Figures = {
-            "role": role,
-            "pid": os.getpid(),
-            "host": socket.gethostname(),
-            "version": version,
-            "started": time.time(),
-        }
+            "role": role, "pid": os.getpid(), "host": socket.gethostname(), "version": version, "started": time.time(),
+        }  # fmt: skip
         self._writing = asyncio.Lock()
         self._left = False
 
@@ -107,9 +100,7 @@ class Heartbeat:
         self._schedule.every(PERIOD, self._beat)
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self._left = True
         async with self._writing:
             try:

@@ -37,11 +37,7 @@ class Inbox:
 
     async def open(self) -> None:
         """Create the consumer group; harmless when it exists."""
-        try:
-            await self._redis.xgroup_create(self._stream, GROUP, id="0", mkstream=True)
-        except ResponseError as error:
-            if "BUSYGROUP" not in str(error):
-                raise
+        await open_group(self._redis, self._stream, GROUP)
 
     async def pending(self, after: str = "0", n: int = 64) -> list[Entry]:
         """Entries that were read before but never acknowledged (a crash lay between), from `after` on."""
@@ -62,6 +58,15 @@ class Inbox:
         return [Entry(id, fields[b"raw"]) for id, fields in await read_group(
             self._redis, self._stream, GROUP, CONSUMER, after, n, block
         )]  # fmt: skip
+
+
+async def open_group(redis: Client, stream: str, group: str) -> None:
+    """Create a stream's group, which reads it from its beginning; harmless when it exists."""
+    try:
+        await redis.xgroup_create(stream, group, id="0", mkstream=True)
+    except ResponseError as error:
+        if "BUSYGROUP" not in str(error):
+            raise
 
 
 async def read_group(

@@ -48,15 +48,9 @@ class Queue:
     """
 
     def __init__(
-        self,
-        redis: Client,
-        scripts: Scripts,
-        *,
-        limit: int = 10_000,
-        lane_limit: int = 100,
-        lease: float = 15.0,
+        self, redis: Client, scripts: Scripts, *, limit: int = 10_000, lane_limit: int = 100, lease: float = 15.0,
         failure_limit: int = 8,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self._redis = redis
         self._scripts = scripts
         self._limit = limit

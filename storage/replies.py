@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 import msgspec
 from msgspec import structs
-from redis.exceptions import ResponseError
 
 from storage import keys
 from storage.connection import Client, Scripts
-from storage.inbox import read_group
+from storage.inbox import open_group, read_group
 from storage.messages import Ask, Event, Final, Turn, decode, decode_event, encode
 from storage.queue import Claim
 
@@ -85,11 +84,7 @@ class Replies:
 
     async def open_outbox(self, outbox: str, *, passing: bool = False) -> None:
         """Create the outbox's consumer group; harmless when it exists. A passing one ends by itself."""
-        try:
-            await self._redis.xgroup_create(keys.outbox(outbox), GROUP, id="0", mkstream=True)
-        except ResponseError as error:
-            if "BUSYGROUP" not in str(error):
-                raise
+        await open_group(self._redis, keys.outbox(outbox), GROUP)
         if passing:  # longer than any wait for an answer; the answer itself shortens it
             await self._redis.expire(keys.outbox(outbox), keys.DAY)
 

@@ -14,7 +14,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Literal
 
 from redis.asyncio import Redis
@@ -69,7 +68,6 @@ class Supervisor:
         self._grace = grace
         self._running: dict[str, asyncio.subprocess.Process] = {}
         self._starting: dict[int, str] = {}
-        self._stopping = False
 
     async def run(self) -> None:
         """Keep the roles running until cancelled; a second cancellation kills what has not stopped yet."""
@@ -81,7 +79,6 @@ class Supervisor:
             ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             ended.pop().result()  # none ends but by an error of ours
         finally:
-            self._stopping = True
             for role in reversed(self._roles):
                 with suppress(KeyError, ProcessLookupError):
                     self._running[role.name].terminate()
@@ -112,14 +109,9 @@ class Supervisor:
         try:
             with open_log(self._logs / f"{role.name}.log") as output:
                 process = await asyncio.create_subprocess_exec(
-                    *role.argv,
-                    env={**role.env, PARENT: str(pipe)},
-                    pass_fds=(pipe,),
-                    start_new_session=True,
-                    stdin=asyncio.subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=output,
-                )
+                    *role.argv, env={**role.env, PARENT: str(pipe)}, pass_fds=(pipe,), start_new_session=True,
+                    stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output,
+                )  # fmt: skip
         except OSError as error:
             return {"reason": error.strerror or ""}
         self._running[role.name] = process
@@ -139,7 +131,7 @@ class Supervisor:
 
     async def _watch_readiness(self) -> None:
         here = socket.gethostname()
-        while not self._stopping:  # a flag, since redis-py on Python 3.11 may lose a cancellation
+        while True:
             await asyncio.sleep(0.1)
             if not self._starting:
                 continue
@@ -167,9 +159,7 @@ class Instance:
         number = next(number for number in itertools.count(1) if self._take(number))
         return f"{socket.gethostname()}:{self._role}:{number}"
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         os.close(self._file)
 
     def _take(self, number: int) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -98,19 +99,10 @@ def setting(env: str, default: Any, parse: Callable[[str], Any] = text, *, secre
     return field(default=default, repr=not secret, metadata={"env": env, "parse": parse, "secret": secret})
 
 
-@dataclass(frozen=True, slots=True)
-class Present:
-    """One variable as `askpix settings` lists it."""
-
-    env: str
-    value: Any
-    secret: bool
-
-
-def present(settings: Any) -> Iterator[Present]:
-    """Every variable of a settings object with its present value."""
+def present(settings: Any) -> Iterator[tuple[str, Any, bool]]:
+    """Every variable of a settings object: its name without the prefix, its present value, whether it is secret."""
     for item in fields(settings):
-        yield Present(item.metadata["env"], getattr(settings, item.name), item.metadata["secret"])
+        yield item.metadata["env"], getattr(settings, item.name), item.metadata["secret"]
 
 
 def variables(kind: type[Any]) -> frozenset[str]:
@@ -153,10 +145,9 @@ def read(kind: type[T], environ: Mapping[str, str]) -> T:
 
 
 def _read_secret(name: str, path: str) -> str:
-    try:
+    found = ""
+    with suppress(OSError, ValueError):
         found = folder(path).read_text().strip()
-    except (OSError, ValueError) as error:
-        raise BadSetting("unreadable_secret", name=f"{name}_FILE") from error
     if not found:  # who names a file means to set something
         raise BadSetting("unreadable_secret", name=f"{name}_FILE")
     return found

@@ -175,5 +175,5 @@ def test_other_programs_names_and_our_own_internal_ones_are_fine() -> None:
 
 
 def test_every_setting_is_listed_with_its_value_and_whether_it_is_secret() -> None:
-    found = [(item.env, item.value, item.secret) for item in present(read(Example, {"ASKPIX_TOKEN": "x"}))]
+    found = list(present(read(Example, {"ASKPIX_TOKEN": "x"})))
     assert found == [("TOKEN", "x", True), ("COUNT", 3, False), ("PIN", None, True)]

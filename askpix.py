@@ -127,6 +127,7 @@ def web() -> None:
         listening = socket.create_server((page.bind, page.port))
     except OSError:
         _fail(_say("cli.port_taken", url=f"http://{page.bind}:{page.port}"))
+    os.nice(10)  # Gradio takes seconds to import, and the others start first
     from bots.web_page import serve
 
     _run(partial(serve, storage, page, listening))

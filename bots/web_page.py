@@ -57,9 +57,7 @@ _CSS = """#chat img {max-height: 11rem} #chat .examples {display: flex; flex-wra
 
 
 class _Chat(msgspec.Struct):
-    """What one visitor sees. `id` is `user-token`; lines, by number, are Gradio's messages with our buttons' codes;
-    `uploads` are what the files in them are links to.
-    """
+    """What one visitor sees: `user-token`, Gradio's messages by number, and what the files in them are links to."""
 
     id: str
     lines: dict[str, dict[str, Any]] = {}

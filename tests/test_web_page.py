@@ -136,6 +136,7 @@ async def test_a_page_whose_role_died_in_mid_answer_shows_it_whole(site: Site) -
 
 async def test_two_visitors_see_their_own_only(site: Site) -> None:
     async with site.visit() as ann, site.visit(locale="zh-CN") as ben:
+        await expect(ben.page.locator("#chat strong")).to_contain_text("提问")  # bold between Chinese words
         await asyncio.gather(ann.attach(ALBUM[0]), ben.attach(ALBUM[1]))
         await asyncio.gather(ann.ask("Mine?"), ben.ask("我的？"))
         await asyncio.gather(ann.answered("saw 5: Mine?"), ben.answered("saw 9: 我的？"))

@@ -55,6 +55,7 @@ class Site:
     url: str
     browser: Browser
     engine: Engine
+    stub: StubEngine
     askpix: Service
 
     def visit(self, **options: Any) -> Any:
@@ -71,7 +72,7 @@ async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Sit
         chromium() as browser,
     ):
         await askpix.said(rf"http://127\.0\.0\.1:{port}")
-        yield Site(f"http://127.0.0.1:{port}", browser, engine, askpix)
+        yield Site(f"http://127.0.0.1:{port}", browser, engine, stub, askpix)
     assert "Traceback" not in askpix.logs()
 
 
@@ -132,6 +133,15 @@ async def test_a_page_whose_role_died_in_mid_answer_shows_it_whole(site: Site) -
         await ann.answered("The first half and the second.")
         await ann.ask("Still there?")
         await ann.answered("saw nothing: Still there?", count=2)
+
+
+async def test_a_question_waits_for_an_engine_that_is_down(site: Site) -> None:
+    async with site.visit() as ann:
+        await site.stub.stop()
+        await ann.ask("Anybody there?")
+        await ann.answered(say("en", "engine_down"))
+        await site.stub.start()
+        await ann.answered("saw nothing: Anybody there?")
 
 
 async def test_two_visitors_see_their_own_only(site: Site) -> None:

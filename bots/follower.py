@@ -139,12 +139,14 @@ class Follower:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            if self._stale and not self.final:
+            if self._stale and self._slots and not self.final:  # the first slot does not wait for that
                 await persist(self._catch_up)
             while not self._closed and not await self._write():
                 pass
             final = self.final
             if not final:
+                if self._stale and not self._closed:
+                    self._changed.set()
                 if self._closed:  # nobody reads the answer: the engine is free for others
                     await persist(partial(self._tools.queue.cancel, self.ask.lane, id=self.ask.id))
                 continue

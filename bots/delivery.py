@@ -44,7 +44,6 @@ class Delivery:
         """Show a fresh ask from now on."""
         if ask.id not in self._followers:
             self._start(Follower(self.tools, ask, stale=True))  # a quick worker's first words came before us
-            self._spawn(self._adorn(self._surface.sign(ask.where, "seen")))
 
     async def redo(self, ask: Ask, fence: int) -> None:
         """Show an ask that was asked anew, under `fence`, in its old slots."""
@@ -52,7 +51,6 @@ class Delivery:
             await self.resume(ask.id)
         if ask.id in self._followers:  # else it is answered and shown by now
             self._followers[ask.id].redo(ask, fence)
-            self._spawn(self._adorn(self._surface.sign(ask.where, "seen")))
 
     async def resume(self, id: str, *, closed: bool = False) -> None:
         """Follow an ask of a former life. A closed one is followed only for the outbox entry that closed it."""
@@ -103,6 +101,9 @@ class Delivery:
                 service = await self._health.service()
                 places = await self._queue.places([follower.ask.id for follower in waiting])
                 for follower, place in zip(waiting, places, strict=True):
+                    if not follower.seen:  # not at once: most answers begin by then, and the engine is asked first
+                        follower.seen = True
+                        self._spawn(self._adorn(self._surface.sign(follower.ask.where, "seen")))
                     self._judge(follower, service, place, typing=tick % TYPING == 0)
 
     def _judge(self, follower: Follower, service: Service, place: int | None, *, typing: bool) -> None:

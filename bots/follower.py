@@ -80,6 +80,7 @@ class Follower:
         self.fence = fence
         self.text = b""
         self.since = asyncio.get_running_loop().time()
+        self.seen = False  # its asker has a sign of it
         self._tools = tools
         self._slots = slots or []
         self._shown: list[Page | None] = [None] * len(self._slots)
@@ -125,7 +126,7 @@ class Follower:
         if fence < self.fence or (self.final and fence <= self.final.fence):
             return  # it was claimed, or even closed, before its asker's process came to tell us
         self.fence, self.text, self.final = fence, b"", None
-        self._status, self._offer_file, self._closed, self._plain = None, False, False, False
+        self._status, self._offer_file, self._closed, self._plain, self.seen = None, False, False, False, False
         self._ended.clear()
         self._changed.set()
 

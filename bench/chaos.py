@@ -106,7 +106,9 @@ class Chaos:
             counts["doubled"] += len(whole) > 1
             counts["failed"] += any(text in APOLOGIES for text in whole)
             counts["wrong"] += bool(whole) and not any(answer in text or text in APOLOGIES for text in whole)
-            counts["orphans"] += sum("stop" in str(message.get("reply_markup")) for message in replies[question] if whole)
+            counts["orphans"] += sum(
+                "stop" in str(message.get("reply_markup")) for message in replies[question] if whole
+            )
         return {
             "asked": len(self.expected), "answered": counts["answered"],
             "lost": len(self.expected) - counts["answered"], "doubled": counts["doubled"],

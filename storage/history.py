@@ -38,8 +38,7 @@ class History:
 
     async def answer(self, ask: Ask) -> Turn | None:
         """The turn that answered an ask, while its conversation remembers it."""
-        turns = [decode(turn, Turn) for turn in await self._redis.lrange(keys.history(ask.conversation), 0, -1)]
-        return next((turn for turn in turns if turn.ask == ask.id and turn.role == "assistant"), None)
+        return await remembered(self._redis, ask, "assistant")
 
     async def restart(self, conversation: str) -> None:
         """Start afresh: earlier turns are gone, questions kept for another try too, and asks under way leave none."""
@@ -60,3 +59,9 @@ class History:
         for conversation in found:
             await self.restart(conversation.decode())
         await self._redis.delete(keys.conversations(person), keys.latest(person))
+
+
+async def remembered(redis: Client, ask: Ask, role: str) -> Turn | None:
+    """An ask's turn of this role, or None when its conversation has none."""
+    turns = [decode(turn, Turn) for turn in await redis.lrange(keys.history(ask.conversation), 0, -1)]
+    return next((turn for turn in turns if (turn.ask, turn.role) == (ask.id, role)), None)

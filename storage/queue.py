@@ -11,6 +11,7 @@ from redis.exceptions import NoScriptError
 
 from storage import keys
 from storage.connection import Client, Scripts
+from storage.history import remembered
 from storage.messages import Ask, Event, Refused, Turn, decode, encode
 
 State = Literal["ok", "cancelled", "lost"]
@@ -83,9 +84,7 @@ class Queue:
             return None
         ask = _whole(payload, question)
         if not question:
-            turns = [decode(turn, Turn) for turn in await self._redis.lrange(keys.history(ask.conversation), 0, -1)]
-            asked = [turn for turn in turns if turn.ask == id and turn.role == "user"]
-            ask = msgspec.structs.replace(ask, question=asked[0] if asked else Turn())
+            ask = msgspec.structs.replace(ask, question=await remembered(self._redis, ask, "user") or Turn())
         return Found(ask, ask.question != Turn(), "cancelled" if stopped else state.decode(), int(fence))
 
     async def amend(self, ask: Ask, fence: int, *, newest: bool = False) -> Amended:

@@ -7,10 +7,19 @@ import asyncio
 from msgspec import structs
 
 from bots.surface import FileRef, Incoming
+from storage.limits import Rules
 from storage.messages import Address, Done, Event, Turn, encode
 from storage.queue import Claim
+from tests.bots.conftest import Desk
 from tests.bots.door import Door
+from tests.bots.pictures import encoded, halves
 from tests.waiting import wait_until
+
+
+def with_admin(desk: Desk) -> Door:
+    """A door where everybody may ask, `telegram:9` is admin, and the photo p1 can be fetched."""
+    desk.board.files = {"p1": encoded(halves())}
+    return Door(desk, Rules(open=True, admins=frozenset({"telegram:9"})))
 
 
 def slots(door: Door, chat: str = "1") -> list[str]:

@@ -19,12 +19,6 @@ from tests.waiting import wait_until
 pytestmark = pytest.mark.usefixtures("quick")
 
 
-@pytest.fixture(autouse=True)
-def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bots.intake.QUIET", 0.05)
-    monkeypatch.setattr("bots.intake.UNADDRESSED", 0.15)
-
-
 @pytest.fixture
 def door(desk: Desk) -> Door:
     return with_photos(desk)

@@ -14,8 +14,7 @@ from storage.limits import Rules
 from storage.messages import Cancelled, Done
 from tests.bots.conftest import Desk
 from tests.bots.door import Door
-from tests.bots.hands import answer, ask, claim, codes, is_state, press, slots, turns
-from tests.bots.pictures import encoded, halves
+from tests.bots.hands import answer, ask, claim, codes, is_state, press, slots, turns, with_admin
 from tests.storage.asks import make_ask
 from tests.waiting import wait_until
 
@@ -24,10 +23,7 @@ pytestmark = pytest.mark.usefixtures("quick")
 
 @pytest.fixture
 def door(desk: Desk) -> Door:
-    desk.board.files = {"p1": encoded(halves())}
-    found = Door(desk)
-    found.rules = Rules(open=True, admins=frozenset({"telegram:9"}))
-    return found
+    return with_admin(desk)
 
 
 async def test_stop_is_there_from_the_placeholder_on_and_regenerate_at_the_end(door: Door) -> None:

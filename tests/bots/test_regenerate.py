@@ -12,13 +12,11 @@ from bots.surface import FileRef, Gone, Incoming, Page
 from bots.telegram_bot import TelegramSurface
 from storage import keys
 from storage.connection import Client
-from storage.limits import Rules
 from storage.messages import Address, Cancelled, Done, Event, Failed, encode
 from storage.queue import Claim
 from tests.bots.conftest import Desk
 from tests.bots.door import Door
-from tests.bots.hands import answer, ask, claim, codes, is_state, press, remembered, slots, turns
-from tests.bots.pictures import encoded, halves
+from tests.bots.hands import answer, ask, claim, codes, is_state, press, remembered, slots, turns, with_admin
 from tests.emulators.telegram_world import User
 from tests.waiting import wait_until
 
@@ -27,10 +25,7 @@ pytestmark = pytest.mark.usefixtures("quick")
 
 @pytest.fixture
 def door(desk: Desk) -> Door:
-    desk.board.files = {"p1": encoded(halves())}
-    found = Door(desk)
-    found.rules = Rules(open=True, admins=frozenset({"telegram:9"}))
-    return found
+    return with_admin(desk)
 
 
 @pytest.mark.parametrize(

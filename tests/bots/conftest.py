@@ -74,6 +74,14 @@ async def desk(redis: Client, store_url: str) -> AsyncIterator[Desk]:
         await found.crash()
 
 
+@pytest_asyncio.fixture
+async def stores(redis: Client, store_url: str) -> AsyncIterator[Stores]:
+    """A real store, and a worker's sign of life in it."""
+    await worker(redis, slots="1")
+    async with open_stores(store_url) as stores:
+        yield stores
+
+
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Looks at the queue fifty times as often, so that no test waits for seconds."""

@@ -12,12 +12,10 @@ from bots.phrases import say
 from bots.settings import BotSettings
 from bots.surface import Rate
 from bots.telegram_bot import GROUP, PRIVATE, serve
-from storage.connection import Client
 from storage.messages import Cancelled, Done
 from storage.queue import Claim
 from storage.settings import StorageSettings
-from storage.stores import Stores, open_stores
-from tests.bots.board import worker
+from storage.stores import Stores
 from tests.bots.pictures import encoded, halves
 from tests.bots.test_telegram_role import answer, running
 from tests.emulators import telegram as emulated
@@ -39,13 +37,6 @@ def quick(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> 
     monkeypatch.setattr("bots.telegram_polling.FIRST_BACKOFF", 0.1)
     monkeypatch.setattr("bots.telegram_bot.PRIVATE", Rate(3, 0.1))
     caplog.set_level("INFO")
-
-
-@pytest.fixture
-async def stores(redis: Client, store_url: str) -> AsyncIterator[Stores]:
-    await worker(redis, slots="1")
-    async with open_stores(store_url) as stores:
-        yield stores
 
 
 @pytest.fixture

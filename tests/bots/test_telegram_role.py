@@ -17,8 +17,7 @@ from storage.connection import Client
 from storage.logs import setup
 from storage.messages import Done
 from storage.settings import StorageSettings
-from storage.stores import Stores, open_stores
-from tests.bots.board import worker
+from storage.stores import Stores
 from tests.bots.pictures import encoded, halves
 from tests.emulators.telegram import TelegramEmulator
 from tests.waiting import wait_until
@@ -49,13 +48,6 @@ async def telegram() -> AsyncIterator[TelegramEmulator]:
     async with TelegramEmulator() as emulator:
         emulator.user(1001)
         yield emulator
-
-
-@pytest.fixture
-async def stores(redis: Client, store_url: str) -> AsyncIterator[Stores]:
-    await worker(redis, slots="1")
-    async with open_stores(store_url) as stores:
-        yield stores
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ PHOTO_TTL = 7 * DAY
 SLOTS_TTL = 30 * DAY  # which messages hold an answer; where a finished ask came from, for its buttons
 PASSING_TTL = 3_600  # the outbox of a terminal or a page: a closed tab never acknowledges
 ADMIN_CODE_TTL = 15 * 60
+LINK_CODE_TTL = 15 * 60
 ROLE_TTL = 3  # a role whose heartbeat is older is gone; heartbeats come every second
 RATE_TTL = 60  # one window of the per-person rate limit
 
@@ -33,6 +34,8 @@ PHOTO_INDEX = PREFIX + "imgs"  # ZSET person|sha256 -> last use, ms
 PHOTO_SIZES = PREFIX + "imgsize"  # HASH person|sha256 -> bytes; field "total" is their sum
 PHOTO_USES = PREFIX + "imguse"  # HASH person|sha256 -> asks that are waiting or running with it
 ADMINS = PREFIX + "admins"  # SET of persons who became admin by the one-time link
+# HASH person -> all who are one with them by /link, the lane's first; it lasts, like an admin
+JOINED = PREFIX + "joined"
 MOVED = PREFIX + "moved"  # HASH chat -> the id it had before its platform gave it another
 SECRET = PREFIX + "secret"  # random, made once: names persons to the engine without naming them
 MODEL = PREFIX + "model"  # the running engine's `Model` record
@@ -66,6 +69,8 @@ conversations = _key("convs:{person}")  # SET of a person's conversations, for /
 latest = _key("latest:{person}")  # The conversation a person asked in last, for `askpix ask --continue`
 photo = _key("img:{person}|{sha256}")  # STRING: one photo's bytes
 admin_code = _key("admincode:{digest}")  # The one-time code (its sha256) whose sender becomes admin
-rate = _key("rate:{person}")  # Asks of one person in the present window
+link_code = _key("linkcode:{digest}")  # The one-time code (its sha256) of a person who wants to be joined: who that is
+link_open = _key("linkopen:{person}")  # Their newest code's sha256, until it is used: an older one is void
+rate = _key("rate:{person}")  # Asks of one person, on all that they joined, in the present window
 told = _key("told:{person}")  # A stranger was told today that this bot is closed
 role = _key("role:{instance}")  # HASH: one role instance's heartbeat

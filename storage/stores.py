@@ -16,6 +16,7 @@ from storage.history import History
 from storage.images import Images
 from storage.inbox import Inbox
 from storage.limits import Limits, Rules
+from storage.people import People
 from storage.queue import Queue
 from storage.replies import Replies
 from storage.roles import Instance
@@ -35,6 +36,7 @@ class Stores:
     history: History
     images: Images
     health: Health
+    people: People
 
     def inbox(self, platform: str) -> Inbox:
         """The inbox of one platform."""
@@ -53,7 +55,7 @@ async def open_stores(url: str, photo_mb: int = 1024, *, lane_limit: int = 100) 
     try:
         yield Stores(
             redis, scripts, Queue(redis, scripts, lane_limit=lane_limit), Replies(redis, scripts), History(redis),
-            Images(redis, scripts, photo_mb * 1_000_000, keys.PHOTO_TTL), Health(redis),
+            Images(redis, scripts, photo_mb * 1_000_000, keys.PHOTO_TTL), Health(redis), People(redis, scripts),
         )  # fmt: skip
     finally:
         await redis.aclose()

@@ -23,6 +23,7 @@ PERMANENT = {
     keys.MODEL,
     keys.SECRET,
     keys.ADMINS,
+    keys.JOINED,  # grows with the persons who joined
     keys.ROLES,
     keys.PHOTO_INDEX,  # these two hold the photos that are kept, which the cap bounds
     keys.PHOTO_SIZES,
@@ -47,6 +48,7 @@ async def live(stores: Stores, id: str, person: str, *, outbox: str = "telegram"
     await limits.first_visit_today(person)
     await limits.redeem(await limits.offer_admin(), person)
     await limits.take(person)
+    await stores.people.join(await stores.people.offer("discord:1"), person)
     photo = Photo(f"sha{id}", "image/png", 32, 32, 10)
     await stores.images.put(person, photo, b"0123456789")
     ask = make_ask(id, person, photos=(photo,), outbox=outbox)
@@ -144,7 +146,7 @@ def test_the_scripts_know_the_same_names_and_lifetimes() -> None:
     ours |= {
         keys.lane(""), keys.job(""), keys.text("", 0)[:-2], keys.inbox(""), keys.seen("", "")[:-1], keys.outbox(""),
         keys.events(""), keys.open_asks(""), keys.history(""), keys.epoch(""), keys.photo("", "")[:-1],
-        keys.kept(""),
+        keys.kept(""), keys.link_code(""), keys.link_open(""),
     }  # fmt: skip
     named = {keys.PREFIX + name for name in re.findall(r"P \.\. '([^']+)'", lua)}
     assert named <= ours

@@ -1,13 +1,19 @@
-"""A Telegram with one user, and the bot that the real library connects to it."""
+"""A Telegram with one user, and the bot that the real library connects to it; and what importing discord.py needs."""
 
 from __future__ import annotations
 
+import importlib
+import warnings
 from collections.abc import AsyncIterator
 
 import pytest
 from telegram import Bot
 
 from tests.emulators.telegram import TelegramEmulator
+
+with warnings.catch_warnings():  # warnings are errors, and discord.py imports audioop, which Python 3.13 has dropped
+    warnings.simplefilter("ignore", DeprecationWarning)
+    importlib.import_module("discord")
 
 
 def connect(telegram: TelegramEmulator, token: str = "") -> Bot:

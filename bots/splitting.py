@@ -3,13 +3,14 @@
 Markdown is cut into blocks (a fence, a table, or what lies between blank lines). Each is converted by itself and
 remembered: a growing text costs its last block. What is shown of a block does not depend on later ones, and where a
 page ends depends on that page's text alone, so a full page stays as it is while the answer grows behind it.
+What the platforms differ in is their Dialect; Discord's is in bots/discord_pages.py.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise, zip_longest
 from string import punctuation
@@ -23,7 +24,6 @@ from bots.surface import Page
 
 TELEGRAM_LIMIT = 4096  # UTF-16 code units
 TABLE_CELLS = 60  # wider lines of a table break on a phone
-TABLE_ROWS = 16  # rows laid out together: less than a third of a page, so that a page can end before them
 GROWING = " …"  # ends a text that is still being written
 
 Shown = tuple[str, list[MessageEntity]]
@@ -33,10 +33,7 @@ Shown = tuple[str, list[MessageEntity]]
 _HIDE = dict(zip(map(ord, punctuation), map(chr, range(0xFDD0, 0xFDF0)), strict=True))
 _SHOW = {ord(stand_in): chr(mark) for mark, stand_in in _HIDE.items()}
 
-_CONFIG = RenderConfig.isolated()
-_CONFIG.cite_expandable = False  # a quotation must not fold up while it grows
 _PLAIN = {f"heading_level_{level}": "" for level in range(1, 5)}  # no sign that the model did not write
-vars(_CONFIG.markdown_symbol).update(_PLAIN, unordered_list_item="•", task_uncompleted="⬜")
 _LATEX = LatexToUnicodeHelper()
 
 _FENCE = r"(?:`{3,}(?=[^`\n]*$)|~{3,})"
@@ -70,17 +67,50 @@ _ENDS = [re.compile(end) for end in (r"\n\n(?=\S)", r"\n(?=\S)", r"\n", r"[.!?]\
 _LETTER = re.compile(r"(?s)(?<!\u200d)(?![\u200d\ufe0f\u20e3\u0300-\u036f\U0001f3fb-\U0001f3ff])")
 
 
+def symbols(**special: str) -> RenderConfig:
+    """The converter's settings, with a platform's own signs for headings and list items."""
+    config = RenderConfig.isolated()
+    config.cite_expandable = False  # a quotation must not fold up while it grows
+    vars(config.markdown_symbol).update(_PLAIN, task_uncompleted="⬜", **special)
+    return config
+
+
+@dataclass(frozen=True, eq=False)
+class Dialect:
+    """What the platforms differ in."""
+
+    limit: int  # UTF-16 units a page
+    rows: int  # of a table laid out together: about a third of a page at most, so that a page can end before them
+    config: RenderConfig
+    fits: Callable[[str, list[MessageEntity]], int]  # how many units of a text stand on one page with their formatting
+    page: Callable[[str, list[MessageEntity]], Page]
+
+
+TELEGRAM = Dialect(
+    limit=TELEGRAM_LIMIT,
+    rows=16,
+    config=symbols(unordered_list_item="•"),
+    fits=lambda text, _: utf16_len(text),
+    page=lambda text, entities: Page(text, tuple(entities)),
+)
+
+
 def telegram_pages(markdown: str) -> list[Page]:
     """Markdown as Telegram text and entities (MessageEntity of telegramify-markdown), at most 4096 units a page."""
+    return pages(markdown, TELEGRAM)
+
+
+def pages(markdown: str, dialect: Dialect) -> list[Page]:
+    """At least one page, none of them blank; a text that ends with GROWING is still being written."""
     growing = markdown.endswith(GROWING)
-    text, entities = _joined(_blocks(markdown.removesuffix(GROWING).rstrip() if growing else markdown, growing))
-    pages = list(_cut(text, entities)) or [Page("…")]
-    if growing and utf16_len(pages[-1].text) + 2 <= TELEGRAM_LIMIT and pages[-1].text != "…":
-        pages[-1] = Page(pages[-1].text + GROWING, pages[-1].format)
-    return pages
+    blocks = _blocks(markdown.removesuffix(GROWING).rstrip() if growing else markdown, growing, dialect)
+    found = list(_cut(*_joined(blocks), dialect)) or [Page("…")]
+    if growing and utf16_len(found[-1].text) + 2 <= dialect.limit and found[-1].text != "…":
+        found[-1] = Page(found[-1].text + GROWING, found[-1].format)
+    return found
 
 
-def _blocks(markdown: str, growing: bool) -> Iterator[tuple[str, Shown]]:
+def _blocks(markdown: str, growing: bool, dialect: Dialect) -> Iterator[tuple[str, Shown]]:
     """Every block with what parts it from the next."""
     found = list(_BLOCK.finditer(markdown))
     if growing and found:
@@ -90,7 +120,7 @@ def _blocks(markdown: str, growing: bool) -> Iterator[tuple[str, Shown]]:
     for block, after in zip_longest(found, found[1:]):
         near = after and not after["table"] and markdown.count("\n", block.end(), after.start()) < 2
         near = near or re.fullmatch(r"#+ .*", block[0])  # no page ends between a heading and its text
-        yield "\n" if near and not block["table"] else "\n\n", _shown(block[0], block.lastgroup or "")
+        yield "\n" if near and not block["table"] else "\n\n", _shown(block[0], block.lastgroup or "", dialect)
 
 
 def _mended(block: re.Match[str]) -> str:
@@ -124,16 +154,16 @@ def _split(line: str) -> list[str]:
 
 
 @lru_cache(maxsize=512)
-def _shown(source: str, kind: str) -> Shown:
+def _shown(source: str, kind: str, dialect: Dialect) -> Shown:
     if kind == "table":
         source = re.sub(r"<br ?/?>", " ", source).replace("||", "| |")
     literal = source if kind == "fence" else _LITERAL.sub(_literal, source)
-    text, entities = convert(literal, latex_escape=False, config=_CONFIG)
+    text, entities = convert(literal, latex_escape=False, config=dialect.config)
     text = text.translate(_SHOW).rstrip()
     for entity in entities:
         entity.url = entity.url and entity.url.translate(_SHOW)
     if kind == "table" and re.fullmatch(r"-[-+]*", text.partition("\n")[2].partition("\n")[0]):
-        return _table(text.split("\n"), source.split("\n")[1])
+        return _table(text.split("\n"), source.split("\n")[1], dialect.rows)
     return text, list(_within(entities, 0, utf16_len(text)))
 
 
@@ -156,12 +186,12 @@ def _literal(match: re.Match[str]) -> str:
     return match[0].lstrip("\\").translate(_HIDE)
 
 
-def _table(lines: list[str], rule: str) -> Shown:
+def _table(lines: list[str], rule: str, size: int) -> Shown:
     """The converter's table, whose columns its second line tells, laid out by the width that is seen."""
     edges = [-2, *(at.start() for at in re.finditer(r"\+", lines[1])), len(max(lines, key=len)) + 1]
     head, _, *rows = [[line[a + 2 : b - 1].strip() for a, b in pairwise(edges)] for line in lines]
     ways = _split(rule)
-    return _joined(("\n\n", _rows(head, rows[at : at + TABLE_ROWS], ways)) for at in range(0, len(rows), TABLE_ROWS))
+    return _joined(("\n\n", _rows(head, rows[at : at + size], ways)) for at in range(0, len(rows), size))
 
 
 def _rows(head: list[str], rows: list[list[str]], ways: list[str]) -> Shown:
@@ -205,22 +235,25 @@ def _joined(parts: Iterable[tuple[str, Shown]]) -> Shown:
     return "".join(texts[:-1]), found
 
 
-def _cut(text: str, entities: list[MessageEntity]) -> Iterator[Page]:
-    """A page ends in its last third, so none is nearly empty. Telegram trims white space, but not before code."""
+def _cut(text: str, entities: list[MessageEntity], dialect: Dialect) -> Iterator[Page]:
+    """A page ends in its last third, so none is nearly empty. The platforms trim white space, but not before code."""
     at = start = 0  # in units, in characters
     while start < len(text):
         code = any(entity.type == "pre" and 0 <= at - entity.offset < entity.length for entity in entities)
         if blank := re.match(r"\s*\n" if code else r"\s+", text[start:]):
             at, start = at + utf16_len(blank[0]), start + blank.end()
-        room = (
-            text[start : start + TELEGRAM_LIMIT].encode("utf-16-le")[: 2 * TELEGRAM_LIMIT].decode("utf-16-le", "ignore")
-        )
+        room = _first(text[start : start + dialect.limit], dialect.limit)
+        room = _first(room, dialect.fits(room, list(_within(entities, at, at + utf16_len(room)))))
         if start + len(room) < len(text):
             room = room[: _end(room)]
         shown = room.rstrip()
         if shown:
-            yield Page(shown, tuple(_within(entities, at, at + utf16_len(shown))))
+            yield dialect.page(shown, list(_within(entities, at, at + utf16_len(shown))))
         at, start = at + utf16_len(room), start + len(room)
+
+
+def _first(text: str, units: int) -> str:
+    return text.encode("utf-16-le")[: 2 * units].decode("utf-16-le", "ignore")
 
 
 def _within(entities: list[MessageEntity], start: int, end: int) -> Iterator[MessageEntity]:

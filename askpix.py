@@ -7,7 +7,7 @@ import os
 import shutil
 import socket
 import sys
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -30,6 +30,7 @@ from storage.stores import Stores, opened
 from storage.tasks import end, first_of
 
 SETTINGS = (StorageSettings, InferenceSettings, BotSettings, WebSettings)
+PLATFORMS = ("telegram", "discord")
 START = 60.0  # seconds for the first engine to come up
 
 T = TypeVar("T")
@@ -82,24 +83,33 @@ def _run(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
 @app.command()
 def worker() -> None:
     """Run a worker."""
+    from inference.answer import ContextTooSmall
     from inference.main import work
 
     storage, inference = _settings(StorageSettings), _settings(InferenceSettings)
     setup(storage.log_level, [inference.engine_key or ""])
-    _run(partial(work, storage, inference))
+    try:
+        _run(partial(work, storage, inference))
+    except ContextTooSmall as error:
+        _fail(_say("cli.context_too_small", context=error.context, least=error.least))
+
+
+def _progress(code: str, **details: object) -> None:
+    line = _say(f"cli.progress_{code}", **details)
+    typer.echo(f"\r{line}" if code == "download" and sys.stdout.isatty() else line)
 
 
 @app.command()
 def engine() -> None:
-    """Run the CPU engine."""
-    from inference.embedded import EmbeddedFailed
+    """Run the engine."""
+    from inference.embedded import EngineFailed
     from inference.main import serve
 
     storage, inference = _settings(StorageSettings), _settings(InferenceSettings)
     setup(storage.log_level, [])
     try:
-        _run(partial(serve, storage, inference))
-    except EmbeddedFailed as error:
+        _run(lambda stop: serve(storage, inference, stop, _progress))
+    except EngineFailed as error:
         _fail(_say(f"cli.{error.code}", detail=error.detail))
 
 
@@ -116,6 +126,23 @@ def telegram() -> None:
         _run(partial(serve, storage, bots))
     except BadToken:
         _fail(_say("cli.bad_token"))
+
+
+@app.command()
+def discord() -> None:
+    """Run the Discord bot."""
+    from bots.discord_bot import BadToken, NoIntent, serve
+
+    storage, bots = _settings(StorageSettings), _settings(BotSettings)
+    if not bots.discord_token:
+        _fail(_say("cli.no_discord_token"))
+    setup(storage.log_level, [bots.discord_token])
+    try:
+        _run(partial(serve, storage, bots))
+    except BadToken:
+        _fail(_say("cli.bad_discord_token"))
+    except NoIntent:
+        _fail(_say("cli.no_intent"))
 
 
 @app.command()
@@ -149,7 +176,8 @@ async def _up(storage: StorageSettings, bots: BotSettings, page: WebSettings, st
 
     async with opened(storage) as stores:
         changed("store", "ready", {})
-        wanted = _wanted(telegram=bots.telegram_token is not None, web=page.web)
+        tokens = {"telegram": bots.telegram_token, "discord": bots.discord_token}
+        wanted = _wanted([name for name, token in tokens.items() if token], web=page.web)
         supervisor = Supervisor(wanted, storage.data_dir, stores.redis, changed)
 
         async def greet() -> None:
@@ -163,14 +191,16 @@ async def _up(storage: StorageSettings, bots: BotSettings, page: WebSettings, st
         await first_of(supervisor.run(), greet(), stopped())
 
 
-def _wanted(*, telegram: bool = False, web: bool = False) -> list[Role]:
+def _wanted(platforms: Sequence[str] = (), *, web: bool = False) -> list[Role]:
     """The roles that the settings ask for, each with its own variables only."""
     inference = variables(StorageSettings) | variables(InferenceSettings)
     wanted = [("worker", inference)]
     if not _settings(InferenceSettings).engine_url:
         wanted.insert(0, ("engine", inference))
-    if telegram:
-        wanted.append(("telegram", variables(StorageSettings) | variables(BotSettings)))
+    for platform in platforms:
+        others = tuple(f"{PREFIX}{other.upper()}_" for other in PLATFORMS if other != platform)
+        own = frozenset(name for name in variables(BotSettings) if not name.startswith(others))
+        wanted.append((platform, variables(StorageSettings) | own))
     if web:
         wanted.append(("web", variables(StorageSettings) | variables(WebSettings)))
     command = [sys.executable, "-P", "-m", "askpix"]
@@ -184,14 +214,15 @@ async def _greet(stores: Stores, bots: BotSettings, page: WebSettings) -> None:
     model = await stores.health.model()
     if model and model.demo:
         typer.echo(_say("cli.demo_model"))
-    if not bots.telegram_token:
-        typer.echo(_say("cli.no_telegram"))
-    else:
-        bot = await _figure(stores, "bot")
-        typer.echo(_say("cli.ready_telegram", bot=bot))
-        limits = stores.limits(Rules(bots.allow, bots.deny, bots.admins, bots.open))
+    limits = stores.limits(Rules(bots.allow, bots.deny, bots.admins, bots.open))
+    for platform, token in (("telegram", bots.telegram_token), ("discord", bots.discord_token)):
+        if not token:
+            typer.echo(_say(f"cli.no_{platform}"))
+            continue
+        address: str = await _figure(stores, platform)
+        typer.echo(_say(f"cli.ready_{platform}", address=address))
         if not await limits.has_admin():
-            typer.echo(_say("cli.admin_link", bot=bot, token=await limits.offer_admin()))
+            typer.echo(_say(f"cli.admin_{platform}", address=address, token=await limits.offer_admin()))
     typer.echo(_say("cli.stop_hint"))
     if page.web:
         typer.echo(_say("cli.page", url=await _figure(stores, "page")))

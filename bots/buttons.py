@@ -47,7 +47,7 @@ class Buttons:
                 stopped = await self._stores.queue.cancel(ask.lane, id=ask.id)
                 return "button.stopping" if stopped else "button.finished"
             case "again":
-                if not await self._limits.admits(incoming.person, incoming.chat):
+                if not await self._limits.admits(incoming.person, *incoming.chats):
                     return "button.not_yours"
                 return await self._again(incoming, found)
             case "file":
@@ -65,8 +65,11 @@ class Buttons:
         photos = [photo.sha256 for photo in found.ask.photos()]
         if None in await self._stores.images.get(found.ask.person, photos):
             return "photo_gone"  # the answer that is there is better than none
-        await self._limits.take(incoming.person)
-        ask = structs.replace(found.ask, asked_at=time.time())
+        await self._limits.take(await self._stores.people.of(incoming.person))
+        where = found.ask.where
+        if where.via and incoming.person == found.ask.person:  # the former way may have passed
+            where = structs.replace(where, chat=incoming.where.chat, via=incoming.where.via)
+        ask = structs.replace(found.ask, where=where, asked_at=time.time())
         answer = await self._stores.queue.amend(ask, found.fence, newest=True)
         if answer == "ok":
             await self._delivery.redo(ask, found.fence + 1)

@@ -15,7 +15,7 @@ from bots.pace import Pace
 from bots.surface import Surface, SurfaceError
 from storage.connection import forever
 from storage.health import Health, Service
-from storage.messages import Ask, Queued, Waiting
+from storage.messages import Address, Ask, Queued, Waiting
 from storage.queue import Queue
 from storage.replies import Finished, Replies
 from storage.tasks import end, first_of
@@ -51,6 +51,12 @@ class Delivery:
             await self.resume(ask.id)
         if ask.id in self._followers:  # else it is answered and shown by now
             self._followers[ask.id].redo(ask, fence)
+
+    async def reach(self, person: str, where: Address) -> None:
+        """Somebody spoke to us: show what could not be shown before that."""
+        for follower in [*self._followers.values()]:
+            if follower.ask.person == person:
+                await follower.reach(where)
 
     async def resume(self, id: str, *, closed: bool = False) -> None:
         """Follow an ask of a former life. A closed one is followed only for the outbox entry that closed it."""

@@ -13,7 +13,7 @@ from msgspec import structs
 
 from bots.pace import Pace
 from bots.phrases import say
-from bots.surface import Button, Closed, Flooded, Gone, Moved, Page, Surface, SurfaceError, Unfit, Unreachable
+from bots.surface import Button, Closed, Flooded, Gone, Later, Moved, Page, Surface, SurfaceError, Unfit, Unreachable
 from bots.wording import ending, waiting
 from storage.connection import persist
 from storage.messages import Address, Ask, Cancelled, Delta, Done, Event, Queued, Started, Waiting
@@ -41,14 +41,14 @@ class Tools:
         """Send one sentence, within the chat's rate; tried until the platform takes or refuses it."""
         backoff = FIRST_BACKOFF
         while True:
-            await self.pace.turn(where.chat, self.surface.rate(where))
+            await self.pace.turn(where.bucket, self.surface.rate(where))
             try:
                 await self.surface.place(where, Page(text))
                 return
             except Flooded as flood:
-                self.pace.flooded(where.chat, flood.seconds)
+                self.pace.flooded(where.bucket, flood.seconds)
             except Moved as moved:
-                where = structs.replace(where, chat=moved.chat, message="")
+                where = where.moved(moved.chat)
             except Unreachable:
                 await asyncio.sleep(backoff)
                 backoff = min(2 * backoff, LONGEST_BACKOFF)
@@ -59,11 +59,11 @@ class Tools:
     async def send_file(self, ask: Ask, text: str) -> str:
         """Send an answer as a file; returns its message, "" when it is not known to have arrived."""
         while True:
-            await self.pace.turn(ask.where.chat, self.surface.rate(ask.where))
+            await self.pace.turn(ask.where.bucket, self.surface.rate(ask.where))
             try:
                 return await self.surface.send(ask.where, say(ask.language, "file_name"), text.encode())
             except Flooded as flood:
-                self.pace.flooded(ask.where.chat, flood.seconds)
+                self.pace.flooded(ask.where.bucket, flood.seconds)
             except SurfaceError as error:
                 log.info("%s: the file cannot be sent: %s", ask.id, type(error).__name__)
                 return ""
@@ -83,11 +83,13 @@ class Follower:
         self.seen = False  # its asker has a sign of it
         self._tools = tools
         self._slots = slots or []
+        self._placed = len(self._slots)
         self._shown: list[Page | None] = [None] * len(self._slots)
         self._status: Queued | Waiting | None = None
         self._stale = stale
         self._plain = False
         self._closed = False
+        self._held = False  # until its asker speaks to us again
         self._offer_file = False
         self._backoff = FIRST_BACKOFF
         self._ended = asyncio.Event()
@@ -130,6 +132,13 @@ class Follower:
         self._ended.clear()
         self._changed.set()
 
+    async def reach(self, where: Address) -> None:
+        """Its asker spoke to us, here: what had to wait for that can be shown."""
+        if self._held:
+            self._held = False
+            await self._go(where)
+            self._changed.set()
+
     def refresh(self) -> None:
         """Something may have been missed: read the state again before the next write."""
         self._stale = True
@@ -142,14 +151,13 @@ class Follower:
             self._changed.clear()
             if self._stale and self._slots and not self.final:  # the first slot does not wait for that
                 await persist(self._catch_up)
-            while not self._closed and not await self._write():
+            while not self._closed and not self._held and not await self._write():
                 pass
+            if self._held:
+                continue
             final = self.final
             if not final:
-                if self._stale and not self._closed:
-                    self._changed.set()
-                if self._closed:  # nobody reads the answer: the engine is free for others
-                    await persist(partial(self._tools.queue.cancel, self.ask.lane, id=self.ask.id))
+                await self._meanwhile()
                 continue
             if not self._closed:
                 await self._accompany(final)
@@ -159,6 +167,12 @@ class Follower:
             await persist(partial(self._tools.replies.delivered, self._tools.outbox, final))
             if self.final is final:  # else it was asked anew meanwhile
                 return
+
+    async def _meanwhile(self) -> None:
+        if self._closed:  # nobody reads the answer: the engine is free for others
+            await persist(partial(self._tools.queue.cancel, self.ask.lane, id=self.ask.id))
+        elif self._stale:
+            self._changed.set()
 
     async def _accompany(self, final: Finished) -> None:
         """What goes with a whole reply, each at most once: a file of a very long one, a note after a long wait."""
@@ -212,7 +226,7 @@ class Follower:
             return True
         where, surface, pace = self.ask.where, self._tools.surface, self._tools.pace
         # Progress leaves one call of the chat's burst for placing and for ends; an end that comes meanwhile takes it.
-        await pace.turn(where.chat, surface.rate(where), progress_until=self._ended if self._slots else None)
+        await pace.turn(where.bucket, surface.rate(where), progress_until=self._ended if self._slots else None)
         todo = self._next()  # newer than before the wait
         if todo is None:
             return True
@@ -220,7 +234,7 @@ class Follower:
             await self._call(*todo)
             self._backoff = FIRST_BACKOFF
         except Flooded as flood:
-            pace.flooded(where.chat, flood.seconds)
+            pace.flooded(where.bucket, flood.seconds)
         except Unreachable:
             await asyncio.sleep(self._backoff)
             self._backoff = min(2 * self._backoff, LONGEST_BACKOFF)
@@ -229,13 +243,19 @@ class Follower:
         except Unfit as error:
             self._make_plain(todo[0], error)
         except Moved as moved:
-            self.ask = structs.replace(self.ask, where=structs.replace(where, chat=moved.chat, message=""))
-            self._slots, self._shown = [], []
-            await persist(partial(self._tools.replies.move, self.ask))
+            await self._go(where.moved(moved.chat))
+        except Later:
+            self._held = True
         except Closed:
             log.info("%s: the chat is closed", self.ask.id)
             self._closed = True
         return False
+
+    async def _go(self, where: Address) -> None:
+        """Answer at another place; the slots of the former one are lost."""
+        self.ask = structs.replace(self.ask, where=where)
+        self._slots, self._shown = [], []
+        await persist(partial(self._tools.replies.move, self.ask))
 
     async def _call(self, index: int, page: Page | None) -> None:
         where, surface = self.ask.where, self._tools.surface
@@ -249,7 +269,8 @@ class Follower:
             self._shown[index] = page
             return
         blank = Page(say(self.ask.language, "placeholder"), buttons=page.buttons)
-        message = await surface.place(where, blank)
+        message = await surface.place(where, blank, f"{self.ask.id}:{self._placed}")
+        self._placed += 1
         # The id is stored before any text is edited in: a crash in between leaves an empty message, never two answers.
         await persist(lambda: self._tools.replies.add_slot(self.ask, message))
         self._slots.append(message)
@@ -272,7 +293,7 @@ class Follower:
             pages = self._tools.surface.pages(self._words())
             if self._plain:
                 pages = [Page(page.text) for page in pages]
-            codes = ("again", "file") if self._offer_file else ("again",)
+            codes = (*self._tools.surface.offers, "file") if self._offer_file else self._tools.surface.offers
             buttons = (Button(code, say(self.ask.language, f"button.{code}")) for code in codes if self.final)
             stop = Button("stop", say(self.ask.language, "button.stop"))
             pages[-1] = replace(pages[-1], buttons=tuple(buttons) or (stop,))

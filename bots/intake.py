@@ -12,6 +12,8 @@ import logging
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from msgspec import structs
+
 from bots.asking import Asking
 from bots.buttons import Buttons
 from bots.commands import Commands
@@ -168,6 +170,8 @@ class Intake:
     async def _admit(self, messages: list[Incoming], stopped: int) -> None:
         messages = await self._commands.at_home(messages)
         lead = next((message for message in messages if message.command), messages[0])
+        if lead.where.via:
+            await self._delivery.reach(lead.person, structs.replace(lead.where, via=lead.press))
         if lead.button:
             await self._buttons.press(lead)
             return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from storage.settings import BadSetting, names, positive, setting, switch, web_url
+from storage.settings import BadSetting, names, positive, setting, socket_url, switch, web_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +14,10 @@ class BotSettings:
     telegram_token: str | None = setting("TELEGRAM_TOKEN", None, secret=True)
     telegram_api_url: str = setting("TELEGRAM_API_URL", "https://api.telegram.org", web_url)
     telegram_file_url: str | None = setting("TELEGRAM_FILE_URL", None, web_url)
+    discord_token: str | None = setting("DISCORD_TOKEN", None, secret=True)
+    discord_api_url: str = setting("DISCORD_API_URL", "https://discord.com", web_url)
+    discord_gateway_url: str = setting("DISCORD_GATEWAY_URL", "wss://gateway.discord.gg", socket_url)
+    discord_message_content: bool = setting("DISCORD_MESSAGE_CONTENT", False, switch)
     allow: frozenset[str] = setting("ALLOW", frozenset[str](), names)
     deny: frozenset[str] = setting("DENY", frozenset[str](), names)
     admins: frozenset[str] = setting("ADMINS", frozenset[str](), names)

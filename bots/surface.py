@@ -4,7 +4,8 @@ SurfaceError
 ├── Flooded      the platform asks for patience in this chat, for `seconds`
 ├── Gone         the message to edit was deleted
 ├── Closed       this chat cannot be written to: blocked, removed, no right to write
-├── Moved        this chat has another id now: `chat`
+├── Moved        what belongs here goes to another chat now: `chat`
+├── Later        the asker cannot be reached before they speak to us again
 ├── Unreachable  the network or the platform failed; the same call may work later
 └── Unfit        the platform refuses this content for good
 """
@@ -40,11 +41,15 @@ class Closed(SurfaceError):
 
 
 class Moved(SurfaceError):
-    """The chat goes on under another id; its old messages cannot be edited."""
+    """The chat goes on under another id, or the asker is answered elsewhere; old messages cannot be edited."""
 
     def __init__(self, chat: str) -> None:
         super().__init__(f"moved to {chat}")
         self.chat = chat
+
+
+class Later(SurfaceError):
+    """Only at the asker's next word to us can this be shown."""
 
 
 class Unreachable(SurfaceError):
@@ -72,8 +77,8 @@ class Incoming(msgspec.Struct, frozen=True):
 
     album: one of several messages that share `id`; only those that are not `addressed` need their neighbours to be for
     us. edited: the message was there before. refusal: the phrase code of what nobody can read. button: the one pressed
-    (`press` names the press, `where.message` the message under which it stands). event: "added", "left" or "moved" (to
-    the chat in `argument`), what befell the chat itself.
+    (`where.message` is the message under which it stands). press: how to tell its sender alone. event: "added", "left"
+    or "moved" (to the chat in `argument`), what befell the chat itself. server: what the chat is a part of.
     """
 
     id: str
@@ -94,6 +99,7 @@ class Incoming(msgspec.Struct, frozen=True):
     button: str = ""
     press: str = ""
     event: str = ""
+    server: str = ""
 
     @property
     def number(self) -> int:
@@ -104,6 +110,11 @@ class Incoming(msgspec.Struct, frozen=True):
     def chat(self) -> str:
         """The chat as the allow-lists write it."""
         return f"{self.where.platform}:chat:{self.where.chat}"
+
+    @property
+    def chats(self) -> tuple[str, ...]:
+        """The chat, and what it is a part of, as the allow-lists write them."""
+        return (self.chat, f"{self.where.platform}:chat:{self.server}") if self.server else (self.chat,)
 
 
 class Button(NamedTuple):
@@ -134,6 +145,7 @@ class Surface(Protocol):
     """A platform, as intake and delivery see it. Every coroutine raises SurfaceError."""
 
     platform: str
+    offers: tuple[str, ...]  # the buttons under a whole answer
 
     def read(self, raw: bytes) -> Incoming | None:
         """What a raw update says to us; None when it is not for us."""
@@ -151,8 +163,8 @@ class Surface(Protocol):
         """A file's bytes; also raises Refused("too_large", limit=…)."""
         ...
 
-    async def place(self, where: Address, page: Page) -> str:
-        """Send a message that answers `where`; returns its id."""
+    async def place(self, where: Address, page: Page, nonce: str = "") -> str:
+        """Send a message that answers `where`; returns its id. The same nonce within minutes is the same message."""
         ...
 
     async def edit(self, where: Address, slot: str, page: Page) -> None:

@@ -56,6 +56,7 @@ class TelegramSurface:
     """A Surface on one bot. `bot` is initialised: its name is known. signs: whether to react to messages."""
 
     platform = PLATFORM
+    offers: tuple[str, ...] = ("again",)
 
     def __init__(self, bot: Bot, *, signs: bool = True) -> None:
         self._bot = bot
@@ -88,8 +89,8 @@ class TelegramSurface:
                     raise Unreachable from error
                 raise
 
-    async def place(self, where: Address, page: Page) -> str:
-        """Send a message in reply to the asker's."""
+    async def place(self, where: Address, page: Page, nonce: str = "") -> str:
+        """Send a message in reply to the asker's; Telegram knows no nonce."""
         with _mapped():
             sent = await self._bot.send_message(
                 int(where.chat), page.text, entities=_entities(page), reply_markup=_keyboard(page),
@@ -171,7 +172,7 @@ async def serve(storage: StorageSettings, settings: BotSettings, stop: asyncio.E
     """Run the Telegram role until `stop`. Raises BadToken."""
     bot = make_bot(settings)
     names: list[str] = []
-    async with living(storage, PLATFORM, lambda: {"bot": names[0]} if names else {}) as (stores, _):
+    async with living(storage, PLATFORM, lambda: {PLATFORM: names[0]} if names else {}) as (stores, _):
         await introduce(bot)
         names.append(bot.username)
         await _run(bot, settings, stores, stop)

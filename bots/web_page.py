@@ -37,7 +37,7 @@ from bots.surface import Closed, FileRef, Gone, Incoming, Page, Rate, Unfit
 from bots.wording import duration
 from storage.connection import persist
 from storage.heartbeat import roles
-from storage.keys import HISTORY_TTL, PHOTO_TTL
+from storage.keys import HISTORY_TTL
 from storage.limits import Limits, Rules
 from storage.messages import Address, decode, encode
 from storage.settings import StorageSettings
@@ -73,6 +73,7 @@ class _Site:
     """A Surface on visitors' chats, kept in `folder`, of which only `files` is served; and what visitors do there."""
 
     platform = PLATFORM
+    offers: tuple[str, ...] = ("again",)
     read = staticmethod(lambda raw: decode(raw, Incoming))
     rate = staticmethod(lambda where: Rate(1000, 0.001))
     pages = staticmethod(lambda markdown: [Page(markdown)])
@@ -85,10 +86,10 @@ class _Site:
         for path in (self.files, self._kept):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
         for path in (*self.files.rglob("*.*"), *self._kept.iterdir()):
-            if path.stat().st_mtime < time.time() - PHOTO_TTL:
+            if path.stat().st_mtime < time.time() - stores.images.ttl:
                 path.unlink()
 
-    async def place(self, where: Address, page: Page) -> str:
+    async def place(self, where: Address, page: Page, nonce: str = "") -> str:
         return self._add(self._chat(where), _line(page))
 
     async def edit(self, where: Address, slot: str, page: Page) -> None:
@@ -136,7 +137,8 @@ class _Site:
             chat.uploads += [file for file in message["files"] if Path(file).parent != self.files]  # but no examples
             content = [{"path": photo.id} for photo in photos] + ([{"type": "text", "text": text}] if text else [])
             number = self._add(chat, {"role": "user", "content": content, "buttons": []})
-            await self._put(request, number, text=text, photos=tuple(photos))
+            what = {"command": "context"} if text == "/context" else {"text": text, "photos": tuple(photos)}
+            await self._put(request, number, **what)
 
     async def example(self, chosen: gr.SelectData, request: gr.Request) -> None:
         """Ask an example."""

@@ -35,6 +35,26 @@ class Inbox:
         """Write one raw update, durable on return; False when the same update came before (within a day)."""
         return await self._scripts.call("receive", self._platform, update, keys.SEEN_TTL, raw) == 1
 
+    async def keep(self, name: str, raw: bytes) -> None:
+        """Keep what the answer to a form will need, for an hour."""
+        await self._redis.set(keys.draft(self._platform, name), raw, ex=keys.DRAFT_TTL)
+
+    async def kept(self, name: str) -> bytes | None:
+        """What was kept under a name."""
+        return await self._redis.get(keys.draft(self._platform, name))
+
+    async def pass_by(self, chat: str, message: str) -> None:
+        """Remember up to which message a chat was read."""
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.hset(keys.passed(self._platform), chat, message)
+            pipe.expire(keys.passed(self._platform), keys.HISTORY_TTL)
+            await pipe.execute()
+
+    async def passed(self) -> dict[str, str]:
+        """Up to which message each chat was read."""
+        found = await self._redis.hgetall(keys.passed(self._platform))
+        return {chat.decode(): message.decode() for chat, message in found.items()}
+
     async def open(self) -> None:
         """Create the consumer group; harmless when it exists."""
         await open_group(self._redis, self._stream, GROUP)

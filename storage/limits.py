@@ -31,11 +31,11 @@ class Limits:
         self._rules = rules
         self._asks_a_minute = asks_a_minute
 
-    async def admits(self, person: str, chat: str) -> bool:
-        """Whether this person may ask in this chat (`platform:chat:id`)."""
-        rules, names = self._rules, {person, chat}
+    async def admits(self, person: str, *chats: str) -> bool:
+        """Whether this person may ask in this chat (`platform:chat:id`), and in what it is a part of."""
+        rules, names = self._rules, {person, *chats}
         if any(":chat:" in name for name in rules.allow | rules.deny):
-            names.add(await self.former(chat))
+            names.update([await self.former(chat) for chat in chats])
         if rules.deny & names:
             return False
         return rules.open or bool(rules.allow & names) or await self.is_admin(person)

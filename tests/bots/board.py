@@ -73,7 +73,7 @@ class Board:
         self._fail(f"fetch {file.id}")
         return self.files[file.id]
 
-    async def place(self, where: Address, page: Page) -> str:
+    async def place(self, where: Address, page: Page, nonce: str = "") -> str:
         slot = str(100 + len(self.calls))
         self._called("place", where, slot, page)
         self.shown[slot] = page

@@ -1,4 +1,4 @@
-"""Who may come in, what the commands do (/start, /help, /new, /forget, /stop), and what befalls a chat."""
+"""Who may come in, what the commands do (/start, /help, /new, /forget, /stop, /context), and what befalls a chat."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bots.surface import Incoming
 from storage.limits import Limits
 from storage.stores import Stores
 
-NAMES = ("new", "stop", "forget", "help")  # the menu, in its order
+NAMES = ("new", "stop", "context", "forget", "help")  # the menu, in its order
 IN_GROUPS = ("ask", *NAMES)
 SETTLED = 2.0  # seconds from coming into a chat until we know if it is one of ours that moved
 
@@ -69,6 +69,8 @@ class Commands:
                 await self._stores.history.forget(incoming.person)
                 await self._stores.images.forget(incoming.person)
                 await self._say(incoming, "command.forget")
+            case "context":
+                await self._context(incoming)
             case "start":
                 await self._say(incoming, "command.added" if incoming.where.group else "command.start")
             case _:
@@ -97,6 +99,19 @@ class Commands:
         """The id of its chat before that moved, or the one it has."""
         return (await self._limits.former(incoming.chat)).rpartition(":")[2]
 
+    async def _context(self, incoming: Incoming) -> None:
+        """What the engine was given of this conversation last, and what had to go."""
+        view = await self._stores.history.view(incoming.conversation)
+        if not view:
+            await self._say(incoming, "command.context_empty")
+            return
+        percent = min(100, 100 * view.tokens // view.budget)
+        words = [say(incoming.language, "command.context", **structs.asdict(view), percent=percent, bar=_bar(percent))]
+        if view.dropped:
+            until = view.until or "…"
+            words.append(say(incoming.language, "command.context_dropped", dropped=view.dropped, until=until))
+        await self._delivery.tools.say(incoming.where, "\n\n".join(words))
+
     async def _help(self, incoming: Incoming) -> None:
         """What can be done here, and what the model that runs can do."""
         words = [say(incoming.language, "command.help_group" if incoming.where.group else "command.help")]
@@ -111,3 +126,8 @@ class Commands:
 
     async def _say(self, incoming: Incoming, code: str, **args: str) -> None:
         await self._delivery.tools.say(incoming.where, say(incoming.language, code, **args))
+
+
+def _bar(percent: int) -> str:
+    """Ten squares, as many of them full as tens of percent have begun."""
+    return "▰" * -(-percent // 10) + "▱" * (10 - -(-percent // 10))

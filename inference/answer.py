@@ -17,15 +17,24 @@ from inference import budget, prompt
 from inference.engine import Engine, EngineRefused, Generation
 from storage.history import History
 from storage.images import Images
-from storage.messages import Ask, Cancelled, Done, Event, Failed, Model, Photo, Refused, Turn
+from storage.messages import Ask, Cancelled, Done, Event, Failed, Model, Photo, Refused, Turn, View
 from storage.queue import Claim, Queue
 from storage.replies import Replies
 
 COALESCE = 0.1  # seconds between deltas after the first
+UNTIL = 60  # characters of the question up to which a conversation was dropped
 
 
 class FenceLost(Exception):
     """Another worker holds this ask now; whatever is done here is dead."""
+
+
+class ContextTooSmall(Exception):
+    """The engine's context does not hold the system prompt and an answer; `least` tokens would."""
+
+    def __init__(self, context: int, least: int) -> None:
+        super().__init__(f"{context} tokens, {least} are needed")
+        self.context, self.least = context, least
 
 
 class Stop:
@@ -84,9 +93,10 @@ class Answerer:
         figures, ask = Figures(), claim.ask
         event: Event
         turns: list[Turn] = []
+        view, first = None, ""
         try:
-            messages, room = await self._prompt(ask, model)
-            text = await self._write(claim, messages, room, stop, figures)
+            messages, view, first = await self._prompt(ask, model)
+            text = await self._write(claim, messages, model.context - view.tokens, stop, figures)
             figures.seconds = time.monotonic() - figures.started
             generation = figures.generation
             if stop.requested:
@@ -97,26 +107,45 @@ class Answerer:
             if text:
                 answer = Turn("assistant", text, stopped=stop.requested, ask=ask.id)
                 turns = [structs.replace(ask.question, ask=ask.id), answer]
+            view = structs.replace(view, tokens=view.tokens + generation.tokens)
         except Refused as refusal:
             event = Failed(refusal.code, refusal.details)
         except EngineRefused:
             event = Failed("engine_refused")
-        if not await self.queue.finish(claim, event, turns):
+        if not await self.queue.finish(claim, event, turns, view, first):
             raise FenceLost
         return figures
 
-    async def _prompt(self, ask: Ask, model: Model) -> tuple[list[dict[str, object]], int]:
-        """The messages to send and the tokens that are left for the answer."""
+    async def check(self, model: Model) -> None:
+        """Raise ContextTooSmall where no question could ever be answered."""
+        base = await self._base()
+        if model.context < (least := budget.least_context(base)):
+            raise ContextTooSmall(model.context, least)
+
+    async def _base(self) -> int:
+        """Tokens of every prompt, whatever is asked."""
+        system = f"<|im_start|>system\n{prompt.SYSTEM}<|im_end|>\n"
+        return await self.engine.count(system) + await self.engine.count(prompt.OPENING)
+
+    async def _prompt(self, ask: Ask, model: Model) -> tuple[list[dict[str, object]], View, str]:
+        """The messages to send, what they show, and the ask that they begin with when earlier ones were dropped."""
         # The question can be counted before the store has said what came before it: all of its photos are needed.
         needed = {photo.sha256 for photo in ask.photos()}
         (turns, kept), newest = await asyncio.gather(self._turns(ask), self._tokens(ask.question, needed))
         if not needed <= kept.keys():
             raise Refused("photo_gone")
         counts = [*[await self._tokens(turn, kept) for turn in turns[:-1]], newest]
-        system = f"<|im_start|>system\n{prompt.SYSTEM}<|im_end|>\n"
-        base = await self.engine.count(system) + await self.engine.count(prompt.OPENING)
-        fitting, size = budget.fit(turns, counts, base, model.context)
-        return prompt.messages(fitting, kept), model.context - size
+        fitting, size = budget.fit(turns, counts, await self._base(), model.context)
+        view = View(
+            turns=sum(turn.role == "user" for turn in fitting),
+            photos=sum(photo.sha256 in kept for turn in fitting for photo in turn.every_photo()),
+            tokens=size,
+            budget=model.context - budget.answer_reserve(model.context),
+        )
+        if gone := [turn for turn in turns[: len(turns) - len(fitting)] if turn.role == "user"]:
+            view = structs.replace(view, dropped=len(gone), until=gone[-1].text[:UNTIL])
+        messages = prompt.messages(fitting, kept)
+        return messages, view, (fitting[0].ask or ask.id) if gone else ""
 
     async def _tokens(self, turn: Turn, kept: Container[str]) -> int:
         text, photos = prompt.template(turn, kept)
@@ -128,8 +157,7 @@ class Answerer:
         turns = [*before, ask.question]
         wanted: dict[str, Photo] = {}
         for turn in turns:
-            for photo in turn.photos + (turn.quote.photos if turn.quote else ()):
-                wanted[photo.sha256] = photo
+            wanted |= {photo.sha256: photo for photo in turn.every_photo()}
         found = await self.images.get(ask.person, list(wanted))
         return turns, {sha256: data for sha256, data in zip(wanted, found, strict=True) if data is not None}
 

@@ -13,8 +13,16 @@ def answer_reserve(context: int) -> int:
 
 
 def low_mark(room: int) -> int:
-    """Tokens that trimming goes down to: far enough below `room` that the engine's prefix cache serves many turns."""
-    return room * 2 // 3
+    """Tokens that trimming goes down to: far enough below `room`, the high mark, for the prefix cache to serve long."""
+    return room // 2
+
+
+def least_context(base: int) -> int:
+    """The smallest context that leaves a question a token beside the system prompt and the answer's reserve."""
+    context = base + 1
+    while context - answer_reserve(context) <= base:
+        context += 1
+    return context
 
 
 def fit(turns: Sequence[Turn], tokens: Sequence[int], base: int, context: int) -> tuple[list[Turn], int]:
@@ -22,19 +30,15 @@ def fit(turns: Sequence[Turn], tokens: Sequence[int], base: int, context: int) -
 
     The last turn is the question: it always stays, and raises Refused("too_long", over=…) when it alone is too much.
     base counts the system prompt and the opening of the answer; tokens counts each turn, template included.
-    Turns go oldest first, a question together with its answer, down to the low mark at once: what was trimmed at an
-    earlier question is found again by walking through the conversation as it grew, so until the next trimming every
-    prompt begins with the one before it.
+    Turns go oldest first, a question together with its answer, down to the low mark at once. What went is never given
+    again (the history drops it with the answer), so until the next trimming every prompt begins with the one before it.
     """
     room = context - answer_reserve(context) - base
     if tokens[-1] > room:
         raise Refused("too_long", over=tokens[-1] - room)
-    used = first = 0
-    for index, turn in enumerate(turns):
-        used += tokens[index]
-        if turn.role == "user":
-            mark = low_mark(room) if used > room else room
-            while first < index and (used > mark or turns[first].role != "user"):
-                used -= tokens[first]
-                first += 1
+    used, first = sum(tokens), 0
+    mark = low_mark(room) if used > room else room
+    while first < len(turns) - 1 and (used > mark or turns[first].role != "user"):
+        used -= tokens[first]
+        first += 1
     return list(turns[first:]), base + used

@@ -8,6 +8,7 @@ EngineError
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import io
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, closing, suppress
@@ -152,7 +153,7 @@ class _Server:
     client: aiohttp.ClientSession
     name: str = ""
     served: Model | None = None  # None until it is known, and again after a failure
-    counted: dict[str, int] = field(default_factory=dict[str, int])
+    counted: dict[bytes, int] = field(default_factory=dict[bytes, int])  # by a text's hash: texts may be long
     waiting: WeakSet[asyncio.Timeout] = field(default_factory=WeakSet[asyncio.Timeout])  # a scope that is left is gone
 
     def patience(self, seconds: float) -> asyncio.Timeout:
@@ -204,7 +205,8 @@ class Engine:
     async def count(self, text: str) -> int:
         """Tokens of a text by the model's own tokenizer, special tokens parsed. Raises EngineError."""
         server = await self._reach()
-        if text not in server.counted:
+        key = hashlib.sha256(text.encode()).digest()
+        if key not in server.counted:
             # llama.cpp reads the first three fields, SGLang the last two.
             body = {"content": text, "add_special": False, "parse_special": True, "prompt": text}
             answer = await self._ask(server, "/tokenize", _Tokens, body | {"add_special_tokens": False})
@@ -212,8 +214,8 @@ class Engine:
                 raise EngineDown("the engine counts no tokens")
             if len(server.counted) > 10_000:
                 server.counted.clear()
-            server.counted[text] = len(answer.tokens)
-        return server.counted[text]
+            server.counted[key] = len(answer.tokens)
+        return server.counted[key]
 
     async def stream(
         self, messages: Sequence[dict[str, Any]], *, rid: str, salt: str, max_tokens: int, generation: Generation
@@ -251,14 +253,12 @@ class Engine:
 
     async def abort(self, rid: str) -> None:
         """Free the engine's slot of a closed request; an engine without this call sees the close itself."""
-        server = self._server
-        if server is not None:
+        if (server := self._server) is not None:
             with suppress(aiohttp.ClientError, TimeoutError):  # a dead engine generates nothing
                 (await _request(server, "/abort_request", {"rid": rid}, seconds=1.0)).close()
 
     async def _reach(self) -> _Server:
-        address = self._address()
-        if address is None:
+        if (address := self._address()) is None:
             raise EngineDown("no engine is running")
         server, old = self._server, self._server
         if server is None or server.address != address:

@@ -16,7 +16,10 @@ from storage.tasks import first_of
 
 
 async def work(storage: StorageSettings, settings: InferenceSettings, stop: asyncio.Event) -> None:
-    """Run a worker until `stop`, on the engine of the settings or else on the embedded one of the data folder."""
+    """Run a worker until `stop`, on the engine of the settings or else on the embedded one of the data folder.
+
+    Raises ContextTooSmall.
+    """
 
     def address() -> EngineAddress | None:
         if settings.engine_url:

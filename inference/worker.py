@@ -63,7 +63,7 @@ class Worker:
         return found
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop`, then drain."""
+        """Work until `stop`, then drain. Raises ContextTooSmall."""
         loops = [asyncio.create_task(loop()) for loop in (self._probe, self._renew, self._hear_stops)]
         claiming = asyncio.create_task(self._claim(stop))
         stopping = asyncio.create_task(stop.wait())
@@ -178,6 +178,8 @@ class Worker:
         while True:
             try:
                 model = await self._engine.probe()
+                if model != self._model:
+                    await self._answerer.check(model)
                 if model != self._model or not self._up.is_set():
                     await persist(lambda model=model: self._health.publish_model(model))
                     log.info("the engine is up: %s, %d slots, %d tokens", model.name, model.slots, model.context)

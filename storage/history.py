@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+import logging
+from functools import lru_cache
+from typing import TypeVar
+
+from msgspec import structs
+
 from storage import keys
 from storage.connection import Client
-from storage.messages import Ask, Turn, decode
+from storage.messages import Ask, Turn, View, decode
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 
 class History:
-    """Turns by conversation; the queue's `finish` appends them, in the same step that closes the ask."""
+    """Turns by conversation, for `ttl` seconds after the last one.
 
-    def __init__(self, redis: Client) -> None:
+    The queue's `finish` appends them, and drops what no longer fits, in the same step that closes the ask.
+    """
+
+    def __init__(self, redis: Client, ttl: int = keys.HISTORY_TTL) -> None:
         self._redis = redis
+        self._ttl = ttl
 
     async def enter(self, person: str, conversation: str) -> int:
         """Note that the conversation is this person's, and return its epoch for a new ask."""
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.sadd(keys.conversations(person), conversation)
-            pipe.expire(keys.conversations(person), keys.HISTORY_TTL)
-            pipe.set(keys.latest(person), conversation, ex=keys.HISTORY_TTL)
+            pipe.expire(keys.conversations(person), self._ttl)
+            pipe.set(keys.latest(person), conversation, ex=self._ttl)
             pipe.get(keys.epoch(conversation))
             *_, epoch = await pipe.execute()
         return int(epoch or 0)
@@ -34,19 +47,30 @@ class History:
             pipe.get(keys.epoch(conversation))
             pipe.lrange(keys.history(conversation), 0, -1)
             present, turns = await pipe.execute()
-        return [decode(turn, Turn) for turn in turns] if int(present or 0) == epoch else []
+        return _readable(turns, Turn, conversation) if int(present or 0) == epoch else []
 
     async def answer(self, ask: Ask) -> Turn | None:
         """The turn that answered an ask, while its conversation remembers it."""
         return await remembered(self._redis, ask, "assistant")
+
+    async def view(self, conversation: str) -> View | None:
+        """What the engine was given of a conversation last, and what the last trimming before or with it dropped."""
+        found = await self._redis.hmget(keys.view(conversation), "now", "dropped")
+        match _readable([each for each in found if each], View, conversation):
+            case [now, dropped]:
+                return structs.replace(now, dropped=dropped.dropped, until=dropped.until)
+            case [now]:
+                return now
+            case _:
+                return None
 
     async def restart(self, conversation: str) -> None:
         """Start afresh: earlier turns are gone, questions kept for another try too, and asks under way leave none."""
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.incr(keys.epoch(conversation))
             # Longer than any ask lives, so that an old ask can never meet a counter that began anew.
-            pipe.expire(keys.epoch(conversation), 2 * keys.HISTORY_TTL)
-            pipe.delete(keys.history(conversation))
+            pipe.expire(keys.epoch(conversation), 2 * max(self._ttl, keys.HISTORY_TTL))
+            pipe.delete(keys.history(conversation), keys.view(conversation))
             pipe.smembers(keys.kept(conversation))
             pipe.delete(keys.kept(conversation))
             *_, kept, _ = await pipe.execute()
@@ -63,5 +87,22 @@ class History:
 
 async def remembered(redis: Client, ask: Ask, role: str) -> Turn | None:
     """An ask's turn of this role, or None when its conversation has none."""
-    turns = [decode(turn, Turn) for turn in await redis.lrange(keys.history(ask.conversation), 0, -1)]
+    turns = _readable(await redis.lrange(keys.history(ask.conversation), 0, -1), Turn, ask.conversation)
     return next((turn for turn in turns if (turn.ask, turn.role) == (ask.id, role)), None)
+
+
+def _readable(entries: list[bytes], kind: type[T], conversation: str) -> list[T]:
+    """What can be read of a conversation; what cannot must not take the rest with it."""
+    found: list[T] = []
+    for entry in entries:
+        try:
+            found.append(decode(entry, kind))
+        except ValueError:
+            _tell_of_damage(conversation)
+    return found
+
+
+@lru_cache(1024)
+def _tell_of_damage(conversation: str) -> None:
+    """Say it once: it is read again with every question."""
+    log.warning("skipped what cannot be read in the history of %s", conversation)

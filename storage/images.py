@@ -12,19 +12,22 @@ from storage.messages import Photo, Refused
 
 
 class Images:
-    """Photo bytes by person and sha256; cap_bytes is for everybody together, ttl is seconds from the last `put`."""
+    """Photo bytes by person and sha256; cap_bytes is for everybody together, ttl is seconds.
+
+    A photo's time begins with its last `put`, or when the last ask that used it is closed.
+    """
 
     def __init__(self, redis: Client, scripts: Scripts, cap_bytes: int, ttl: int) -> None:
         self._scripts = scripts
         self._cap_bytes = cap_bytes
-        self._ttl = ttl
+        self.ttl = ttl
 
     async def put(self, person: str, photo: Photo, data: bytes) -> None:
         """Keep a photo, for the whole ttl again if it is kept already.
 
         Raises Refused("photo_store_full") when only photos in use could make room; then nothing has changed.
         """
-        if not await self._scripts.call("photo_put", _member(person, photo.sha256), data, self._ttl, self._cap_bytes):
+        if not await self._scripts.call("photo_put", _member(person, photo.sha256), data, self.ttl, self._cap_bytes):
             raise Refused("photo_store_full")
 
     async def get(self, person: str, sha256s: Sequence[str]) -> list[bytes | None]:

@@ -74,6 +74,25 @@ class Turn(Record, frozen=True):
     stopped: bool = False
     ask: str = ""
 
+    def every_photo(self) -> tuple[Photo, ...]:
+        """Its own photos, and the quoted ones last."""
+        return self.photos + (self.quote.photos if self.quote else ())
+
+
+class View(Record, frozen=True):
+    """What the engine was given of a conversation when it last answered, for its person to see.
+
+    turns are questions with their answers, photos those that were shown; tokens, prompt and answer by the engine's
+    count, are out of `budget`. The last trimming dropped so many turns; `until` begins the newest of those questions.
+    """
+
+    turns: int
+    photos: int
+    tokens: int
+    budget: int
+    dropped: int = 0
+    until: str = ""
+
 
 class Ask(Record, frozen=True):
     """One question on its way; `id` is `platform:chat:message`, of an album `platform:chat:media_group_id`.
@@ -94,8 +113,7 @@ class Ask(Record, frozen=True):
 
     def photos(self) -> tuple[Photo, ...]:
         """Every photo this ask needs, the quoted ones last."""
-        quoted = self.question.quote.photos if self.question.quote else ()
-        return self.question.photos + quoted
+        return self.question.every_photo()
 
 
 class Queued(Record, frozen=True, tag="queued"):

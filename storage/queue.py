@@ -12,7 +12,7 @@ from redis.exceptions import NoScriptError
 from storage import keys
 from storage.connection import Client, Scripts
 from storage.history import remembered
-from storage.messages import Ask, Event, Refused, Turn, decode, encode
+from storage.messages import Ask, Event, Refused, Turn, View, decode, encode
 
 State = Literal["ok", "cancelled", "lost"]
 Amended = Literal["ok", "changed", "older"]
@@ -45,18 +45,19 @@ class Queue:
     """Enqueue, claim, renew, finish: each one atomic round trip.
 
     limit and lane_limit count waiting asks, of everybody and of one person; lease is in seconds; an ask that broke the
-    engine or its worker failure_limit times is given up.
+    engine or its worker failure_limit times is given up; turns are kept for history_ttl seconds.
     """
 
     def __init__(
         self, redis: Client, scripts: Scripts, *, limit: int = 10_000, lane_limit: int = 100, lease: float = 15.0,
-        failure_limit: int = 8,
+        failure_limit: int = 8, history_ttl: int = keys.HISTORY_TTL,
     ) -> None:  # fmt: skip
         self._redis = redis
         self._scripts = scripts
         self._limit = limit
         self._lane_limit = lane_limit
         self._failure_limit = failure_limit
+        self._history_ttl = history_ttl
         self.lease = lease
 
     async def enqueue(self, ask: Ask, *, passing: bool = False, priority: int = 0) -> bool:
@@ -131,13 +132,18 @@ class Queue:
         states: list[bytes] = await self._scripts.call("renew", self._lease_ms(), *pairs)
         return [state.decode() for state in states]  # pyright: ignore[reportReturnType] : the script's own three words
 
-    async def finish(self, claim: Claim, event: Event, turns: Iterable[Turn] = ()) -> bool:
-        """Close a claim: its final event enters the outbox and its turns the history. False when the fence was lost."""
+    async def finish(
+        self, claim: Claim, event: Event, turns: Iterable[Turn] = (), view: View | None = None, first: str = ""
+    ) -> bool:
+        """Close a claim: its final event enters the outbox and its turns the history. False when the fence was lost.
+
+        view: what the engine saw of the conversation. first: the ask before whose turns everything is dropped.
+        """
         state = event.__struct_config__.tag
         ask = claim.ask
         done: int = await self._scripts.call(
-            "finish", ask.id, claim.fence, str(state), encode(event), ask.conversation, ask.epoch, keys.HISTORY_TTL,
-            *(encode(turn) for turn in turns),
+            "finish", ask.id, claim.fence, str(state), encode(event), ask.conversation, ask.epoch, self._history_ttl,
+            first, encode(view) if view else "", *(encode(turn) for turn in turns),
         )  # fmt: skip
         return done == 1
 

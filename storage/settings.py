@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from storage.keys import DAY, HISTORY_TTL, PHOTO_TTL
+
 PREFIX = "ASKPIX_"
 
 # Set by the supervisor for its children; not for people.
@@ -49,6 +51,14 @@ def positive(value: str) -> int:
     """A whole number from 1 on."""
     number = int(value)
     if number < 1:
+        raise ValueError(value)
+    return number
+
+
+def days(value: str) -> int:
+    """A number of days from 1 on, within a century: a store counts lifetimes in ms."""
+    number = positive(value)
+    if number > 36_500:
         raise ValueError(value)
     return number
 
@@ -160,4 +170,6 @@ class StorageSettings:
     redis_url: str | None = setting("REDIS_URL", None, redis_url, secret=True)  # may hold a password
     data_dir: Path = setting("DATA_DIR", Path("~/.local/share/askpix").expanduser(), folder)
     photo_mb: int = setting("PHOTO_MB", 1024, positive)
+    photo_days: int = setting("PHOTO_DAYS", PHOTO_TTL // DAY, days)
+    history_days: int = setting("HISTORY_DAYS", HISTORY_TTL // DAY, days)
     log_level: str = setting("LOG_LEVEL", "INFO", log_level)

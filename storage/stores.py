@@ -48,14 +48,18 @@ class Stores:
 
 
 @asynccontextmanager
-async def open_stores(url: str, photo_mb: int = 1024, *, lane_limit: int = 100) -> AsyncGenerator[Stores]:
+async def open_stores(
+    url: str, photo_mb: int = 1024, *, lane_limit: int = 100, photo_ttl: int = keys.PHOTO_TTL,
+    history_ttl: int = keys.HISTORY_TTL,
+) -> AsyncGenerator[Stores]:  # fmt: skip
     """Connect; nothing is sent before the first call."""
     redis = connect(url)
     scripts = Scripts(redis)
     try:
         yield Stores(
-            redis, scripts, Queue(redis, scripts, lane_limit=lane_limit), Replies(redis, scripts), History(redis),
-            Images(redis, scripts, photo_mb * 1_000_000, keys.PHOTO_TTL), Health(redis), People(redis, scripts),
+            redis, scripts, Queue(redis, scripts, lane_limit=lane_limit, history_ttl=history_ttl),
+            Replies(redis, scripts), History(redis, history_ttl),
+            Images(redis, scripts, photo_mb * 1_000_000, photo_ttl), Health(redis), People(redis, scripts),
         )  # fmt: skip
     finally:
         await redis.aclose()
@@ -64,9 +68,11 @@ async def open_stores(url: str, photo_mb: int = 1024, *, lane_limit: int = 100) 
 @asynccontextmanager
 async def opened(settings: StorageSettings) -> AsyncGenerator[Stores]:
     """The stores that the settings name; our own server is joined, or started. Raises StoreUnavailable or StoreDown."""
-    async with Store(settings.data_dir, settings.redis_url) as url, open_stores(url, settings.photo_mb) as stores:
-        await stores.redis.ping()
-        yield stores
+    photo_ttl, history_ttl = settings.photo_days * keys.DAY, settings.history_days * keys.DAY
+    async with Store(settings.data_dir, settings.redis_url) as url:
+        async with open_stores(url, settings.photo_mb, photo_ttl=photo_ttl, history_ttl=history_ttl) as stores:
+            await stores.redis.ping()
+            yield stores
 
 
 @asynccontextmanager

@@ -5,7 +5,7 @@
 local P = KEYS[1]
 local RING, ACTIVE, LEASE, DELAYED = P .. 'ring', P .. 'act', P .. 'lease', P .. 'delayed'
 local WAKE, COUNTS, USES = P .. 'wake', P .. 'counts', P .. 'imguse'
-local PASSING_TTL, JOB_TTL, SLOTS_TTL = 3600, 86400, 2592000
+local PASSING_TTL, JOB_TTL, SLOTS_TTL, PHOTO_TTL = 3600, 86400, 2592000, 604800
 
 local function now()
   local t = redis.call('TIME')
@@ -48,10 +48,23 @@ end
 
 local function tell(id, event) publish(redis.call('HGET', job(id), 'outbox'), id, event) end
 
+-- A photo that an ask waits for does not expire; its time begins when the last of them is closed.
 local function use_photos(members, by)
   for member in string.gmatch(members or '', '%S+') do
-    if redis.call('HINCRBY', USES, member, by) <= 0 then redis.call('HDEL', USES, member) end
+    local photo = P .. 'img:' .. member
+    if redis.call('HINCRBY', USES, member, by) > 0 then
+      redis.call('PERSIST', photo)
+    else
+      redis.call('HDEL', USES, member)
+      redis.call('EXPIRE', photo, redis.call('HGET', COUNTS, 'photo_ttl') or PHOTO_TTL)
+    end
   end
+end
+
+-- The newest use is the last in the index, also when the clock was set back.
+local function touch(member)
+  local last = redis.call('ZRANGE', P .. 'imgs', -1, -1, 'WITHSCORES')[2] or 0
+  redis.call('ZADD', P .. 'imgs', math.max(now(), last + 1), member)
 end
 
 -- The running ask `id` under `fence`, or nil: every write of a worker passes through here.

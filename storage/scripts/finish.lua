@@ -1,19 +1,32 @@
--- id fence state event conversation epoch history_ttl turn* -> 1, or 0 when the fence is lost or the ask is closed
+-- id fence state event conversation epoch history_ttl first view turn* -> 1, or 0 when the fence is lost or the ask is closed
 local id, fence, state, event, conversation, epoch = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local held = holds(id, fence)
 if not held then return 0 end
 stop_running(id, held.lane, fence)
 -- The turns enter the history in the same step: an ask that is answered twice is never remembered twice, and one that
 -- is answered anew takes the place of its former turns. Not after a fresh start: that conversation is over.
-if #ARGV > 7 and (redis.call('GET', P .. 'e:' .. conversation) or '0') == epoch then
+if #ARGV > 9 and (redis.call('GET', P .. 'e:' .. conversation) or '0') == epoch then
   local key, former = P .. 'h:' .. conversation, nil
   for i, turn in ipairs(redis.call('HGET', job(id), 'turns') and redis.call('LRANGE', key, 0, -1) or {}) do
     if not former and is_of(turn, id) then former = i - 1 end
   end
-  for i = 8, #ARGV do
-    if former then redis.call('LSET', key, former + i - 8, ARGV[i]) else redis.call('RPUSH', key, ARGV[i]) end
+  for i = 10, #ARGV do
+    if former then redis.call('LSET', key, former + i - 10, ARGV[i]) else redis.call('RPUSH', key, ARGV[i]) end
+  end
+  -- What the engine is no longer given goes: else a conversation of years is read whole with every question.
+  for i, turn in ipairs(ARGV[8] ~= '' and redis.call('LRANGE', key, 0, -1) or {}) do
+    if is_of(turn, ARGV[8]) then
+      redis.call('LTRIM', key, i - 1, -1)
+      break
+    end
   end
   redis.call('EXPIRE', key, ARGV[7])
+  if ARGV[9] ~= '' then
+    local view = P .. 'view:' .. conversation
+    redis.call('HSET', view, 'now', ARGV[9])
+    if ARGV[8] ~= '' then redis.call('HSET', view, 'dropped', ARGV[9]) end
+    redis.call('EXPIRE', view, ARGV[7])
+  end
   redis.call('HSET', job(id), 'turns', 1)
   redis.call('HDEL', job(id), 'question')
 end

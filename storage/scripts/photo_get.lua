@@ -3,6 +3,6 @@ local photos = {}
 for i, member in ipairs(ARGV) do photos[i] = P .. 'img:' .. member end
 local found = redis.call('MGET', unpack(photos))
 for i, member in ipairs(ARGV) do
-  if found[i] then redis.call('ZADD', P .. 'imgs', 'XX', now(), member) end
+  if found[i] then touch(member) end
 end
 return found

@@ -27,7 +27,9 @@ end
 for _, victim in ipairs(victims) do drop(victim) end
 drop(member)
 redis.call('SET', P .. 'img:' .. member, bytes, 'EX', ttl)
-redis.call('ZADD', INDEX, now(), member)
+redis.call('HSET', COUNTS, 'photo_ttl', ttl)
+if redis.call('HEXISTS', USES, member) == 1 then redis.call('PERSIST', P .. 'img:' .. member) end
+touch(member)
 redis.call('HSET', SIZES, member, #bytes)
 redis.call('HINCRBY', SIZES, 'total', #bytes)
 return 1

@@ -9,7 +9,7 @@ from bots.surface import FileRef
 from storage import keys
 from storage.connection import Client
 from storage.limits import Rules
-from storage.messages import Cancelled, Done, Turn
+from storage.messages import Cancelled, Done, Turn, View
 from tests.bots.conftest import Desk
 from tests.bots.door import Door
 from tests.bots.pictures import encoded, halves
@@ -108,6 +108,7 @@ async def test_a_denied_person_cannot_become_admin(closed: Door, redis: Client) 
         ("new", "new"),
         ("forget", "forget"),
         ("stop", "stop_nothing"),
+        ("context", "context_empty"),
     ],
 )
 @pytest.mark.parametrize("language", ["en", "zh"])
@@ -175,3 +176,51 @@ async def test_forget_ends_and_deletes_everything_of_one_person(door: Door, redi
     for name in await redis.keys("*"):
         if await redis.type(name) == b"hash":
             assert b"mine" not in b" ".join(await redis.hvals(name))
+
+
+async def see(door: Door, view: View, first: str = "") -> None:
+    """Have a question answered that shows the engine this."""
+    id = (await door.send("What is it?")).id
+    await wait_until(door.settled)
+    turns = [Turn("user", "What is it?", ask=id), Turn("assistant", "x", ask=id)]
+    await door.desk.stores.queue.finish(await door.desk.claim(), Done("x"), turns, view, first)
+    await wait_until(door.desk.delivered)
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+async def test_context_says_what_is_remembered_and_what_had_to_go(door: Door, language: str) -> None:
+    door.start()
+    shown = [
+        (View(3, 2, 410, 1000), {"bar": "▰▰▰▰▰▱▱▱▱▱", "percent": 41}),
+        (View(1, 0, 0, 1000), {"bar": "▱▱▱▱▱▱▱▱▱▱", "percent": 0}),
+        (View(9, 1, 1200, 1000), {"bar": "▰▰▰▰▰▰▰▰▰▰", "percent": 100}),  # the answer went past the mark
+    ]
+    for view, bar in shown:
+        await see(door, view)
+        await door.send(command="context", language=language)
+        await wait_until(door.settled)
+        said = {"tokens": view.tokens, "budget": 1000, "turns": view.turns, "photos": view.photos}
+        assert door.desk.board.texts()[-1] == say(language, "command.context", **said, **bar).strip()
+    for view, until in ((View(1, 0, 300, 1000, 7, "And {this}?"), "And {this}?"), (View(1, 0, 300, 1000, 7), "…")):
+        await see(door, view, first="the first that stays")
+        await door.send(command="context", language=language)
+        await wait_until(door.settled)
+        dropped = say(language, "command.context_dropped", dropped=7, until=until)
+        assert door.desk.board.texts()[-1].endswith(f"\n\n{dropped}")
+
+
+async def test_context_is_each_conversation_s_own_and_ends_with_it(door: Door) -> None:
+    door.start()
+    await see(door, View(3, 2, 410, 1000))
+    for chat, user in (("-100", 1), ("", 2)):
+        await door.send(command="context", chat=chat, user=user)
+    for over in ("new", "forget"):
+        await door.send(command="context")
+        await door.send(command=over)
+        await door.send(command="context")
+        await wait_until(door.settled)
+        empty, known = say("en", "command.context_empty"), "410"
+        assert known in door.desk.board.texts("1")[-3]
+        assert door.desk.board.texts("1")[-1] == empty
+        await see(door, View(3, 2, 410, 1000))
+    assert door.desk.board.texts("-100") == door.desk.board.texts("2") == [say("en", "command.context_empty")]

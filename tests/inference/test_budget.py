@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from inference.budget import answer_reserve, fit, low_mark
+from inference.budget import answer_reserve, fit, least_context, low_mark
 from storage.messages import Refused, Turn
 
 BASE = 10
@@ -56,7 +56,6 @@ def test_the_newest_turns_stay_whole_and_the_size_is_exact(conversation: Counted
 def test_a_conversation_that_fits_is_kept_whole(conversation: Counted, context: int):
     turns, counts = conversation
     assume(sum(counts) <= room(context))
-    # Whatever its earlier questions saw, nothing was ever in the way.
     assert fit(turns, counts, BASE, context) == (turns, BASE + sum(counts))
 
 
@@ -66,11 +65,10 @@ def test_as_a_conversation_grows_it_is_trimmed_seldom_and_far(conversation: Coun
     assume(max(counts) <= room(context))
     before = 0
     for end in range(1, len(turns) + 1, 2):
-        kept, size = fit(turns[:end], counts[:end], BASE, context)
+        kept, size = fit(turns[before:end], counts[before:end], BASE, context)  # what went is never given again
         first = end - len(kept)
-        assert first >= before
-        if first > before:  # only what was in the way went, and enough of it
-            assert sum(counts[before:end]) > room(context)
+        assert (first > before) == (sum(counts[before:end]) > room(context))
+        if first > before:
             assert size - BASE <= low_mark(room(context)) or len(kept) == 1
             # No exchange too many: with the last one that went it was still over the mark.
             assert size - BASE + sum(counts[first - 2 : first]) > low_mark(room(context))
@@ -89,3 +87,11 @@ def test_an_answer_without_its_question_is_never_kept(conversation: Counted, con
 @given(st.integers(4, 1_000_000))
 def test_room_for_an_answer_is_left_but_never_most_of_the_context(context: int):
     assert 1 <= answer_reserve(context) <= min(context // 4, 4096)
+
+
+@given(st.integers(1, 20_000))
+def test_the_least_context_holds_one_token_of_a_question_and_less_holds_none(base: int):
+    least = least_context(base)
+    assert fit([Turn()], [1], base, least) == ([Turn()], base + 1)
+    with pytest.raises(Refused):
+        fit([Turn()], [1], base, least - 1)

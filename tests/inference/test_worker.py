@@ -183,7 +183,7 @@ async def test_those_beside_an_ask_that_kills_the_engine_are_answered(store_url:
 
 
 async def test_a_bug_in_one_ask_fails_that_one_alone(desk: Desk, caplog: pytest.LogCaptureFixture):
-    await desk.stores.redis.rpush(keys.history("telegram:1:chat"), b"no turn")
+    await desk.stores.redis.set(keys.history("telegram:1:chat"), b"no list of turns")
     async with working(desk) as worker:
         await desk.ask("a")
         await wait_until(lambda: "failed on a" in caplog.text)

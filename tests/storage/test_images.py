@@ -13,6 +13,9 @@ from storage import keys
 from storage.connection import Client, Scripts
 from storage.images import Images
 from storage.messages import Photo, Refused
+from storage.queue import Queue
+from storage.stores import open_stores
+from tests.storage.asks import make_ask
 from tests.waiting import wait_until
 
 ANN, BOB = "telegram:1", "telegram:12"
@@ -162,7 +165,8 @@ async def test_after_forgetting_no_key_or_field_names_the_person(redis: Client, 
     await put(images, ANN, "first")
     await put(images, ANN, "second")
     await images.forget(ANN)
-    assert await redis.keys("*") == [keys.PHOTO_SIZES.encode()]
+    assert sorted(await redis.keys("*")) == [keys.COUNTS.encode(), keys.PHOTO_SIZES.encode()]
+    assert await redis.hkeys(keys.COUNTS) == [b"photo_ttl"]
     assert await redis.hgetall(keys.PHOTO_SIZES) == {b"total": b"0"}
 
 
@@ -181,6 +185,43 @@ async def test_expired_photos_no_longer_count_once_they_are_swept(redis: Client,
     assert await kept(images, ANN, gone, stays) == [False, True]
     assert await check_books(redis) == 400
     await put(images, ANN, "large", 600)
+
+
+async def test_a_photo_that_an_ask_waits_for_does_not_expire_and_begins_anew_when_it_is_closed(
+    redis: Client, images: Images
+) -> None:
+    """However long an engine is down."""
+    queue = Queue(redis, Scripts(redis))
+    photo, data = a_photo("photo")
+    for id in ("a", "b"):
+        await images.put(ANN, photo, data)
+        await queue.enqueue(make_ask(id, ANN, photos=(photo,)))
+    await images.put(ANN, photo, data)
+    for id in ("a", "b"):
+        assert await redis.ttl(keys.photo(ANN, photo.sha256)) == -1
+        await queue.cancel(ANN, id=id)
+    assert 0 < await redis.ttl(keys.photo(ANN, photo.sha256)) <= keys.PHOTO_TTL
+    assert not await redis.exists(keys.PHOTO_USES)
+
+
+async def test_photos_live_as_long_as_the_setting_says_also_after_an_ask(redis: Client, server_url: str) -> None:
+    async with open_stores(server_url, photo_ttl=3 * keys.DAY) as stores:
+        photo, data = a_photo("photo")
+        await stores.images.put(ANN, photo, data)
+        lives = [await redis.ttl(keys.photo(ANN, photo.sha256))]
+        await stores.queue.enqueue(make_ask("a", ANN, photos=(photo,)))
+        await stores.queue.cancel(ANN, id="a")
+        lives.append(await redis.ttl(keys.photo(ANN, photo.sha256)))
+    assert all(3 * keys.DAY - 60 < life <= 3 * keys.DAY for life in lives)
+
+
+async def test_a_clock_that_is_set_back_drops_no_new_photo_before_an_old_one(redis: Client, images: Images) -> None:
+    old = await put(images, ANN, "old")
+    await redis.zincrby(keys.PHOTO_INDEX, 86_400_000, f"{ANN}|{old}")  # it came when the clock was a day ahead
+    new = await put(images, ANN, "new")
+    newest = await put(images, BOB, "newest")
+    assert await kept(images, ANN, old, new) == [False, True]
+    assert await kept(images, BOB, newest) == [True]
 
 
 ACTIONS = st.tuples(

@@ -12,7 +12,7 @@ from storage import keys
 from storage.connection import Client
 from storage.heartbeat import Heartbeat, Schedule
 from storage.limits import Rules
-from storage.messages import Cancelled, Done, Model, Photo, Turn
+from storage.messages import Cancelled, Done, Model, Photo, Turn, View
 from storage.queue import Claim, Queue
 from storage.stores import Stores, open_stores
 from tests.storage.asks import make_ask
@@ -63,7 +63,8 @@ async def live(stores: Stores, id: str, person: str, *, outbox: str = "telegram"
     claim = await claimed(stores)
     await stores.replies.emit(claim, "whole")
     await stores.replies.set_slots(id, ["101"])
-    await stores.queue.finish(claim, Done("whole"), [ask.question, Turn("assistant", "whole")])
+    turns = [ask.question, Turn("assistant", "whole")]
+    await stores.queue.finish(claim, Done("whole"), turns, View(1, 1, 10, 100), id)
     await shown(stores, outbox)
 
 
@@ -146,8 +147,9 @@ def test_the_scripts_know_the_same_names_and_lifetimes() -> None:
     ours |= {
         keys.lane(""), keys.job(""), keys.text("", 0)[:-2], keys.inbox(""), keys.seen("", "")[:-1], keys.outbox(""),
         keys.events(""), keys.open_asks(""), keys.history(""), keys.epoch(""), keys.photo("", "")[:-1],
-        keys.kept(""), keys.link_code(""), keys.link_open(""),
+        keys.kept(""), keys.view(""), keys.link_code(""), keys.link_open(""),
     }  # fmt: skip
     named = {keys.PREFIX + name for name in re.findall(r"P \.\. '([^']+)'", lua)}
     assert named <= ours
-    assert f"PASSING_TTL, JOB_TTL, SLOTS_TTL = {keys.PASSING_TTL}, {keys.JOB_TTL}, {keys.SLOTS_TTL}" in lua
+    lifetimes = keys.PASSING_TTL, keys.JOB_TTL, keys.SLOTS_TTL, keys.PHOTO_TTL
+    assert f"PASSING_TTL, JOB_TTL, SLOTS_TTL, PHOTO_TTL = {', '.join(map(str, lifetimes))}" in lua

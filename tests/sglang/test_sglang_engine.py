@@ -15,11 +15,12 @@ import pytest
 from PIL import Image
 
 from inference.engine import Engine, EngineAddress, EngineDown, EngineRefused, Generation
-from inference.prompt import OPENING, SYSTEM, messages, template
+from inference.prompt import SYSTEM, messages
 from storage.messages import Model, Photo, Turn
 from storage.vision import PixelLimits, fit, image_tokens
 from tests.emulators.server import Json
-from tests.inference.turns import conversation, picture
+from tests.inference.counting import check_counts, counted
+from tests.inference.turns import picture
 from tests.sglang.server import SLOTS, SGLang
 
 pytestmark = pytest.mark.timeout(300)  # the first test waits for the server
@@ -58,15 +59,6 @@ def plain(colour: str, size: tuple[int, int] = (320, 192)) -> tuple[Photo, bytes
     return Photo(colour, "image/png", *size, len(file.getvalue())), file.getvalue()
 
 
-async def counted(engine: Engine, turns: Sequence[Turn], kept: dict[str, bytes]) -> int:
-    """A prompt's tokens, as the worker counts them."""
-    tokens = await engine.count(f"<|im_start|>system\n{SYSTEM}<|im_end|>\n{OPENING}")
-    for turn in turns:
-        text, photos = template(turn, kept)
-        tokens += await engine.count(text) + photos
-    return tokens
-
-
 async def test_it_says_of_itself_what_it_serves(sglang: SGLang, engine: Engine):
     assert await engine.probe() == Model("askpix-demo", sglang.context, SLOTS, *sglang.pixels)
 
@@ -95,17 +87,8 @@ async def test_an_answer_that_is_said_ends_with_stop(engine: Engine):
     assert text and generation.finish == "stop" and generation.tokens < 200
 
 
-async def test_every_prompt_is_counted_exactly_photos_included(engine: Engine):
-    rng, seen = random.Random(7), 0
-    wrong: list[tuple[int, int, int]] = []
-    for number in range(30):
-        turns, kept = conversation(rng, rng.choice((1, 2, 3)))  # its photos have sizes that the rule gives
-        seen += len(kept)
-        expected = await counted(engine, turns, kept)
-        _, generation = await told(engine, messages(turns, kept), tokens=1)
-        if generation.prompt_tokens != expected:
-            wrong.append((number, expected, generation.prompt_tokens))
-    assert wrong == [] and seen > 30
+async def test_every_prompt_with_up_to_six_photos_is_counted_exactly(engine: Engine):
+    await check_counts(engine, seed=7, conversations=60)  # its photos have sizes that the rule gives
 
 
 @pytest.mark.parametrize("shape", [(20, 20), (4000, 3000), (20, 3000), (3000, 20), (300, 1000), (100, 100)])

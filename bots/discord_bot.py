@@ -185,27 +185,41 @@ class DiscordSurface:
         those are closed too it waits until they speak to us.
         """
         via = Via.read(where.via)
-        here = via is not None and via.chat == where.chat  # else it has moved
         with _mapped():
-            if via and here:
-                await self._client.acknowledged(via.interaction)
-                if discord.utils.utcnow() - discord.utils.snowflake_time(int(via.interaction)) < TOKEN_LIFE:
-                    try:
-                        return await token(self._hook(via))
-                    except discord.HTTPException as error:
-                        others = error.code == _UNKNOWN_MESSAGE and via.seen == "public"  # a former token's
-                        if error.code not in _TOKEN_OVER and not others:
-                            raise
-            if not here or (via and via.seen == "public"):
-                try:
-                    return await channel(self._channel(where))
-                except (discord.Forbidden, discord.NotFound) as error:
-                    if via is None or error.code == _UNKNOWN_MESSAGE:
-                        raise
-                    if not here:
-                        raise Later from error
-            direct = await self._client.create_dm(discord.Object(int(via.user if via else 0)))
-            raise Moved(str(direct.id))
+            if via is None:
+                return await channel(self._channel(where))
+            if via.chat == where.chat:
+                return await self._here(where, via, token, channel)
+            try:  # it has moved to their direct messages
+                return await channel(self._channel(where))
+            except (discord.Forbidden, discord.NotFound) as error:
+                if error.code == _UNKNOWN_MESSAGE:
+                    raise
+                raise Later from error
+
+    async def _here(
+        self, where: Address, via: Via, token: Callable[[discord.Webhook], Awaitable[T]],
+        channel: Callable[[discord.PartialMessageable], Awaitable[T]],
+    ) -> T:  # fmt: skip
+        await self._client.acknowledged(via.interaction)
+        if discord.utils.utcnow() - discord.utils.snowflake_time(int(via.interaction)) < TOKEN_LIFE:
+            try:
+                return await token(self._hook(via))
+            except discord.HTTPException as error:
+                others = error.code == _UNKNOWN_MESSAGE and via.seen == "public"  # a former token's
+                if error.code not in _TOKEN_OVER and not others:
+                    raise
+        if via.seen == "public":
+            try:
+                return await channel(self._channel(where))
+            except (discord.Forbidden, discord.NotFound) as error:
+                if error.code == _UNKNOWN_MESSAGE:
+                    raise
+        try:
+            direct = await self._client.create_dm(discord.Object(int(via.user)))
+        except (discord.Forbidden, discord.NotFound) as error:
+            raise Later from error
+        raise Moved(str(direct.id))
 
     def _hook(self, via: Via) -> discord.Webhook:
         data: Any = {"id": self._client.application_id, "type": 3, "token": via.token}

@@ -31,6 +31,7 @@ class Board:
     """
 
     platform = "telegram"
+    offers: tuple[str, ...] = ("again",)
 
     def __init__(self, rate: Rate = Rate(1000, 0.001)) -> None:  # noqa: B008 : frozen
         self.shown: dict[str, Page] = {}

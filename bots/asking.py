@@ -65,13 +65,13 @@ class Asking:
             while found := await self._stores.queue.find(lead.id):
                 if await self._ask_anew(messages, found, refused):
                     return
-        started = time.time()
+        started, lane = time.time(), await self._stores.people.of(lead.person)
         _, epoch = await asyncio.gather(
-            self._limits.take(lead.person), self._stores.history.enter(lead.person, lead.conversation)
+            self._limits.take(lane), self._stores.history.enter(lead.person, lead.conversation)
         )
         question = await self._question(messages, Turn(), refused)
         ask = Ask(
-            id=lead.id, person=lead.person, conversation=lead.conversation, lane=lead.person,
+            id=lead.id, person=lead.person, conversation=lead.conversation, lane=lane,
             outbox=self._surface.platform, where=lead.where, question=question, language=lead.language,
             asked_at=started, epoch=epoch,
         )  # fmt: skip
@@ -102,7 +102,7 @@ class Asking:
             await self._delivery.resume(lead.id)
             return True
         if edited:
-            await self._limits.take(lead.person)
+            await self._limits.take(await self._stores.people.of(lead.person))
         ask = structs.replace(found.ask, question=question, asked_at=time.time())
         answer = await self._stores.queue.amend(ask, found.fence, newest=edited)
         if answer == "older":

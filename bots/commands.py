@@ -1,4 +1,4 @@
-"""Who may come in, what the commands do (/start, /help, /new, /forget, /stop, /context), and what befalls a chat."""
+"""Who may come in, what each command does, and what befalls a chat."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bots.surface import Incoming
 from storage.limits import Limits
 from storage.stores import Stores
 
-NAMES = ("new", "stop", "context", "forget", "help")  # the menu, in its order
+NAMES = ("new", "stop", "context", "forget", "link", "help")  # the menu, in its order
 IN_GROUPS = ("ask", *NAMES)
 SETTLED = 2.0  # seconds from coming into a chat until we know if it is one of ours that moved
 
@@ -51,7 +51,9 @@ class Commands:
     async def stop(self, incoming: Incoming) -> int:
         """Stop what its sender asked here, waiting or running; returns how many those were."""
         (incoming,) = await self.at_home([incoming])
-        return await self._stores.queue.cancel(incoming.person, conversation=incoming.conversation)
+        cancel, aliases = self._stores.queue.cancel, await self._stores.people.aliases(incoming.person)
+        # In every lane: until they were joined, each had one of its own.
+        return sum([await cancel(lane, conversation=incoming.conversation) for lane in aliases])
 
     async def run(self, incoming: Incoming, stopped: int = 0) -> bool:
         """Do what a command says; False when the message is no command. `stopped`: how many were stopped for it."""
@@ -65,10 +67,13 @@ class Commands:
                 if not stopped + await self.stop(incoming):  # else every stopped answer says so itself
                     await self._say(incoming, "command.stop_nothing")
             case "forget":
-                await self._stores.queue.cancel(incoming.person)
-                await self._stores.history.forget(incoming.person)
-                await self._stores.images.forget(incoming.person)
+                for person in await self._stores.people.aliases(incoming.person):
+                    await self._stores.queue.cancel(person)
+                    await self._stores.history.forget(person)
+                    await self._stores.images.forget(person)
                 await self._say(incoming, "command.forget")
+            case "link":
+                await self._link(incoming)
             case "context":
                 await self._context(incoming)
             case "start":
@@ -111,6 +116,20 @@ class Commands:
             until = view.until or "…"
             words.append(say(incoming.language, "command.context_dropped", dropped=view.dropped, until=until))
         await self._delivery.tools.say(incoming.where, "\n\n".join(words))
+
+    async def _link(self, incoming: Incoming) -> None:
+        """Show a one-time code, or join the one who sends it with the one to whom it was shown."""
+        people, person = self._stores.people, incoming.person
+        if incoming.argument:  # also where others read it: used up, it is of no use to them
+            match await people.join(incoming.argument, person):
+                case "ok":
+                    await self._say(incoming, "command.linked", persons=", ".join(await people.aliases(person)))
+                case answer:
+                    await self._say(incoming, "command.link_own" if answer == "own" else "command.link_wrong")
+        elif incoming.where.group and not incoming.where.via:
+            await self._say(incoming, "command.link_private")
+        else:
+            await self._say(incoming, "command.link", token=await people.offer(person))
 
     async def _help(self, incoming: Incoming) -> None:
         """What can be done here, and what the model that runs can do."""

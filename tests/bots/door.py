@@ -10,6 +10,7 @@ from bots.buttons import Buttons
 from bots.commands import Commands
 from bots.intake import Intake
 from bots.surface import FileRef, Incoming
+from storage import keys
 from storage.limits import Limits, Rules
 from storage.messages import Address, Done, encode
 from tests.bots.conftest import Desk
@@ -25,6 +26,10 @@ class Door:
     sent: int = 0
 
     @property
+    def platform(self) -> str:
+        return self.desk.board.platform
+
+    @property
     def limits(self) -> Limits:
         return Limits(self.desk.stores.redis, self.rules, self.asks_a_minute)
 
@@ -34,7 +39,7 @@ class Door:
         commands = Commands(stores, self.limits, delivery)
         buttons = Buttons(board, stores, self.limits, delivery)
         asking = Asking(board, stores, self.limits, delivery)
-        intake = Intake(board, stores.inbox("telegram"), delivery, commands, buttons, asking)
+        intake = Intake(board, stores.inbox(self.platform), delivery, commands, buttons, asking)
         self.desk.running.append(asyncio.create_task(intake.run(asyncio.Event())))
 
     async def send(
@@ -43,10 +48,10 @@ class Door:
     ) -> Incoming:  # fmt: skip
         """Put one message into the inbox."""
         self.sent += 1
-        where = Address("telegram", chat or str(user), str(self.sent), group=bool(chat))
+        where = Address(self.platform, chat or str(user), str(self.sent), group=bool(chat))
         incoming = Incoming(
-            f"telegram:{where.chat}:{self.sent}", f"telegram:{user}", f"telegram:{where.chat}:{user}", where, language,
-            text, files, quote, quoted, command, argument,
+            f"{self.platform}:{where.chat}:{self.sent}", f"{self.platform}:{user}",
+            f"{self.platform}:{where.chat}:{user}", where, language, text, files, quote, quoted, command, argument,
         )  # fmt: skip
         await self.put(encode(incoming))
         return incoming
@@ -54,12 +59,11 @@ class Door:
     async def put(self, raw: bytes) -> None:
         """Put raw bytes into the inbox, as one update."""
         self.sent += 1
-        await self.desk.stores.inbox("telegram").put(str(self.sent), raw)
+        await self.desk.stores.inbox(self.platform).put(str(self.sent), raw)
 
     async def settled(self) -> bool:
         """Whether every update was taken in."""
-        stream = "{askpix}:in:telegram"
-        return await self.desk.stores.redis.xlen(stream) == 0
+        return await self.desk.stores.redis.xlen(keys.inbox(self.platform)) == 0
 
     async def queued(self) -> list[str]:
         """The questions that wait, in the order in which a worker gets them."""

@@ -1,4 +1,4 @@
-"""A Telegram with one user, and the bot that the real library connects to it; and what importing discord.py needs."""
+"""A Telegram with one user and the real library's bot; a Discord, and a bot without a library."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import importlib
 import warnings
 from collections.abc import AsyncIterator
 
+import aiohttp
 import pytest
 from telegram import Bot
 
+from tests.emulators.discord_emulator import DiscordEmulator
+from tests.emulators.discord_raw import RawBot
 from tests.emulators.telegram import TelegramEmulator
 
 with warnings.catch_warnings():  # warnings are errors, and discord.py imports audioop, which Python 3.13 has dropped
@@ -37,3 +40,16 @@ async def telegram() -> AsyncIterator[TelegramEmulator]:
 async def bot(telegram: TelegramEmulator) -> AsyncIterator[Bot]:
     async with connect(telegram) as bot:
         yield bot
+
+
+@pytest.fixture
+async def emulator() -> AsyncIterator[DiscordEmulator]:
+    async with DiscordEmulator() as discord:
+        yield discord
+        assert [call.path for call in discord.unknown] == []
+
+
+@pytest.fixture
+async def raw(emulator: DiscordEmulator) -> AsyncIterator[RawBot]:
+    async with aiohttp.ClientSession() as session:
+        yield RawBot(emulator, session)

@@ -22,8 +22,9 @@ It outlives its bots: kill one with SIGKILL, start the next. How a test uses it:
         channel.thread("t"), discord.group_dm(ann, ben), channel.deny("send_messages"), channel.remove(), ann.blocked
         discord.user(7, installed=True), discord.guild(8, "Else", bot_inside=False)     # a user-installed application
 
-`message["pings"]` are the users whom a message notified. `calls` are all requests with their times, `unknown` those to
-routes that are not there, `gateway.log` what the gateway saw; `synced` the commands as they were registered.
+`says` takes embeds=[discord.embed(b"...")] and sticker_items=[discord.sticker(b"...")]. `message["pings"]` are whom a
+message notified, `thinking()` the deferred answers still awaited. `calls` are all requests with their times,
+`unknown` those to routes that are not there, `gateway.log` what the gateway saw, `synced` the commands as they came.
 Wrong on order: flood, fail_next, delay_next, drop_next (by route, see discord_rest.ROUTES), limits.rates, lose_file,
 clock.shift, interactions.ack_seconds and .token_seconds, refuse_connections, and gateway.drop(), .reconnect(),
 .invalidate(), .close(code), .forget(), .deaf, .heartbeat_ms. A clock.shift below 0 makes messages of long ago.
@@ -42,14 +43,15 @@ from tests.emulators.discord_http import REAL_RATES, Ask, Call, Fault, Faults, L
 from tests.emulators.discord_interactions import Interaction
 from tests.emulators.discord_places import Channel
 from tests.emulators.discord_rest import OPEN, ROUTES, Rest
-from tests.emulators.discord_rules import ApiError
-from tests.emulators.discord_shapes import BOT_ID
+from tests.emulators.discord_rules import ApiError, invalid
+from tests.emulators.discord_shapes import BOT_ID, LOADING
 from tests.emulators.discord_world import World, signature
 from tests.emulators.server import Json, LocalServer, cut
 from tests.emulators.telegram_faults import page
 
 TOKEN = "MTEwMDAwMDAwMDAwMDAwMDAwMg.Emulat.TokenForTests_0123456789abcdefghij"
 DOWNLOAD = "GET /attachments"  # the name of the CDN among the routes
+_PUBLIC = ("stickers", "external")  # what of the CDN needs no signature
 
 
 class DiscordEmulator(LocalServer):
@@ -61,9 +63,10 @@ class DiscordEmulator(LocalServer):
 
     def __init__(self, *, port: int = 0, message_content: bool = False, enforce_rates: bool = False) -> None:
         routes = [web.route(*self._bound(name)) for name in ROUTES]
-        routes += [web.get(path, self._on_gateway) for path in ("/gateway/", "/resume/")]
+        routes += [web.get(path, self._on_gateway) for path in ("/gateway", "/gateway/", "/resume/")]
         routes += [web.get(f"/{kind}attachments/{{rest:.+}}", self._on_file) for kind in ("", "ephemeral-")]
-        routes += [web.get("/stickers/{rest:.+}", self._on_file), web.route("*", "/{rest:.*}", self._on_unknown)]
+        routes += [web.get(f"/{kind}/{{rest:.+}}", self._on_file) for kind in _PUBLIC]
+        routes += [web.route("*", "/{rest:.*}", self._on_unknown)]
         super().__init__(routes, port=port)
         self.token = TOKEN
         self.gateway = Gateway(TOKEN)
@@ -80,6 +83,7 @@ class DiscordEmulator(LocalServer):
             world.group_dm,
             world.dm_between,
         )
+        self.sticker, self.embed = world.sticker, world.embed
         self.lose_file, self.synced = world.lose_file, world.commands.synced
         self.failed, self.redeliver = self.interactions.failed, self.interactions.deliver
         self.refuse_connections, self.drop = self.gateway.refuse, self.gateway.drop
@@ -124,7 +128,9 @@ class DiscordEmulator(LocalServer):
         self, route: str, status: int, code: int = 0, message: str = "", times: int = 1, *, html: bool = False
     ) -> None:
         """Refuse the next requests of a route without doing their work; `html`: with a page that is no JSON."""
-        self._order(route, Fault(ApiError(code, status=status, message=message or f"{status}"), html=html), times)
+        self._order(
+            route, Fault(ApiError(code, status=status, message=message or str(status) * (not code)), html=html), times
+        )
 
     def limit_next(self, route: str, retry_after: float, scope: str = "user", times: int = 1) -> None:
         """Answer 429 to the next requests of a route."""
@@ -170,13 +176,21 @@ class DiscordEmulator(LocalServer):
                 raise fault.error
             result = ROUTES[route](self.rest, ask) if not fault.drop or fault.after else None
             response = reply(result, headers=headers)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:  # fields that are missing or of another type
+            malformed = invalid("_", "MALFORMED", repr(error))
+            code, response = 50035, reply(malformed.body, malformed.status, headers)
         except ApiError as error:
             code, response = error.body["code"], reply(error.body, error.status, headers)
         except RateLimited as limited:
             response = limited.response()
         if fault.html:
             response = page(response.status)
-        return self._answered(request, Call(at, "", "", route, ask.body, response.status, code, 0.0), response, fault)
+        return self._answered(
+            request,
+            Call(at, "", "", route, ask.body, tuple(each.name for each in ask.files), response.status, code, 0.0),
+            response,
+            fault,
+        )
 
     async def _on_file(self, request: web.Request) -> web.StreamResponse:
         at, fault = time.perf_counter(), self._faults.take(DOWNLOAD)
@@ -189,16 +203,16 @@ class DiscordEmulator(LocalServer):
             response = web.Response(body=found.content, content_type=found.content_type)
         else:
             response = web.Response(text="This content is no longer available.", status=404)
-        return self._answered(request, Call(at, "", "", DOWNLOAD, None, response.status, 0, 0.0), response, fault)
+        return self._answered(request, Call(at, "", "", DOWNLOAD, None, (), response.status, 0, 0.0), response, fault)
 
     def _signed(self, request: web.Request) -> bool:
-        if request.path.startswith("/stickers/"):
+        if request.path.split("/")[1] in _PUBLIC:
             return True
         until = request.query.get("ex", "0")
         return request.query.get("hm") == signature(request.path, until) and int(until, 16) > self.clock.now()
 
     async def _on_unknown(self, request: web.Request) -> web.StreamResponse:
-        call = Call(time.perf_counter(), "", "", "", None, 404, 0, 0.0)
+        call = Call(time.perf_counter(), "", "", "", None, (), 404, 0, 0.0)
         response = self._answered(request, call, reply({"message": "404: Not Found", "code": 0}, 404), Fault())
         self.unknown.append(self.calls[-1])
         return response
@@ -213,6 +227,10 @@ class DiscordEmulator(LocalServer):
         )
         self.changes.notify()
         return cut(request) if fault.drop else response
+
+    def thinking(self) -> list[Json]:
+        """The deferred answers that are still awaited, wherever."""
+        return [each for place in self.world.channels.values() for each in place.messages if each["flags"] & LOADING]
 
     def commands(self) -> list[Json]:
         """The registered global commands."""

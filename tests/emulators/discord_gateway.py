@@ -51,6 +51,7 @@ class Connection:
         self._compress = _compressor(request.query.get("compress", ""))
         self._pump = asyncio.create_task(self._write())
         self.session: Session | None = None
+        self.shown_out = False
 
     def send(self, op: int, data: Any = None, **more: Any) -> None:
         """Queue a frame."""
@@ -58,6 +59,7 @@ class Connection:
 
     def close(self, code: int) -> None:
         """Close with a code, after what is queued."""
+        self.shown_out = True
         self._frames.put_nowait(code)
 
     def abort(self) -> None:
@@ -99,7 +101,7 @@ class Gateway:
         self._refused = 0
 
     def refuse(self, times: int) -> None:
-        """Cut the next connections before they are sockets."""
+        """Fail the next connections before they are sockets."""
         self._refused = times
 
     def live(self) -> list[Session]:
@@ -118,6 +120,8 @@ class Gateway:
         """Say that the session is no longer good (op 9); unless `resumable` it is forgotten."""
         if not resumable:
             self.sessions.clear()
+            for connection in self.connections:
+                connection.session = None
         self._each("invalidate", resumable, lambda connection: connection.send(INVALID, resumable))
 
     def close(self, code: int) -> None:
@@ -143,12 +147,15 @@ class Gateway:
         if self._refused:
             self._refused -= 1
             self._note("refused", request.path)
-            return cut(request)
+            return web.Response(status=503)  # not cut: aiohttp's client silently tries a cut GET once more
+        wanted = request.query.get("v"), request.query.get("encoding")
         socket = web.WebSocketResponse(heartbeat=None, max_msg_size=4096)
         await socket.prepare(request)
         connection = Connection(request, socket)
         self.connections.append(connection)
         self._note("hello", dict(request.query))
+        if wanted != ("10", "json"):
+            connection.close(4012)
         connection.send(HELLO, {"heartbeat_interval": self.heartbeat_ms, "_trace": []})
         try:
             async for message in socket:
@@ -165,7 +172,7 @@ class Gateway:
         session = connection.session
         if session and session.connection is connection:
             session.connection = None
-            if code in {1000, 1001}:  # the bot said goodbye: there is nothing to resume
+            if code in {1000, 1001} and not connection.shown_out:  # the bot said goodbye: there is nothing to resume
                 self.sessions.pop(session.id, None)
         self.world.changes.notify()
 

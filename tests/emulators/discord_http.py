@@ -60,7 +60,8 @@ class Ask:
 class Call(NamedTuple):
     """One answered request; route as in discord_rest.ROUTES, status 0 a cut connection.
 
-    at and answered are time.perf_counter() of its arrival and of its answer; code is Discord's error code, or 0.
+    at and answered are time.perf_counter() of its arrival and of its answer; files are names.
+    code is Discord's error code, or 0.
     """
 
     at: float
@@ -68,6 +69,7 @@ class Call(NamedTuple):
     path: str
     route: str
     body: Any
+    files: tuple[str, ...]
     status: int
     code: int
     answered: float

@@ -161,7 +161,7 @@ class User:
         """Use a command of the menu of a message; it comes whole, whatever the bot may read."""
         channel = self.world.channels[int(message["channel_id"])]
         command, _, place = self._command(name, MESSAGE, channel)
-        shown = self.world.show(message, whole=True, quoting=False)
+        shown = self.world.show(message, whole=True, quoted_whole=self.world.message_content)
         data: Json = {"id": command["id"], "name": name, "type": MESSAGE, "target_id": message["id"]}
         return self._start(place, COMMAND, data | {"resolved": {"messages": {message["id"]: shown}}})
 

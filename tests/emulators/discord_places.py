@@ -127,13 +127,16 @@ class Channel:
 
     def deny(self, *names: str) -> None:
         """Take permissions (keys of PERMISSIONS) from the bot here; the bot is told by CHANNEL_UPDATE."""
-        self.denied |= sum(PERMISSIONS[name] for name in names)
-        if self.guild and self.kind == TEXT:
-            self.world.dispatch("CHANNEL_UPDATE", self.describe())
+        place = self.parent or self  # a thread has the permissions of its channel
+        place.denied |= sum(PERMISSIONS[name] for name in names)
+        if self.guild:
+            self.world.dispatch("CHANNEL_UPDATE", place.describe())
 
     def remove(self) -> None:
         """Delete the channel with all that is in it."""
         about, self.gone = self.describe(), True
+        for each in self.guild.channels if self.guild else []:
+            each.gone = each.gone or each.parent is self
         self.world.dispatch("THREAD_DELETE" if self.kind == THREAD else "CHANNEL_DELETE", about)
 
     def permissions(self) -> int:
@@ -142,8 +145,7 @@ class Channel:
             return EVERYONE
         if not self.guild.bot_inside:
             return 0
-        denied = self.denied | (self.parent.denied if self.parent else 0)
-        return (EVERYONE | self.guild.bot_permissions) & ~denied
+        return (EVERYONE | self.guild.bot_permissions) & ~(self.parent or self).denied
 
     def may(self, *names: str) -> bool:
         """Whether the bot has all these permissions here."""

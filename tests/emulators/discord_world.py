@@ -84,6 +84,7 @@ class World:
         """A person, made at the first call; `installed`: has the application for use anywhere."""
         if user_id not in self.users:
             self.users[user_id] = User(self, user_id, name or f"user_{user_id}", locale, installed)
+        self.users[user_id].installed |= installed
         return self.users[user_id]
 
     def guild(
@@ -139,6 +140,20 @@ class World:
         kind = about.get("content_type", "application/octet-stream")
         self.files[about["id"]] = StoredFile(path, content, about["size"], kind)
         return about | {"url": path, "proxy_url": path}
+
+    def sticker(self, content: bytes, name: str = "wave") -> Json:
+        """A sticker to send, among `sticker_items`: a PNG that the CDN gives to everybody."""
+        about = self.store(Upload(f"{name}.png", content), "stickers")
+        self.files[about["id"]].path = f"/stickers/{about['id']}.png"
+        return {"id": about["id"], "name": name, "format_type": 1}
+
+    def embed(self, content: bytes, name: str = "picture.png") -> Json:
+        """What Discord makes of a link to a picture: its own address is out of reach, proxy_url is Discord's copy."""
+        about = self.store(Upload(name, content), "external")
+        sizes = {key: about[key] for key in ("width", "height") if key in about}
+        url = f"https://example.invalid/{name}"
+        picture = {"url": url, "proxy_url": f"{self.cdn_url}{about['url']}", **sizes}
+        return {"type": "image", "url": url, "thumbnail": picture}
 
     def signed(self, attachment: Json) -> Json:
         """The attachment with addresses that can be fetched for ADDRESS_SECONDS from now."""
@@ -210,10 +225,10 @@ class World:
         self._tell(event, intents, lambda _: data)
         self.changes.notify()
 
-    def show(self, message: Json, *, whole: bool = False, quoting: bool = True) -> Json:
+    def show(self, message: Json, *, whole: bool = False, quoted_whole: bool | None = None, deep: bool = True) -> Json:
         """The message as the bot gets it; without `whole` what the message-content intent covers is blank.
 
-        What it replies to comes along, blanked by the same rule for itself, one level deep.
+        What it replies to comes along, one level deep and blanked by its own rule, unless `quoted_whole`.
         """
         shown = wire(message)
         shown["attachments"] = [self.signed(each) for each in message["attachments"]]
@@ -221,10 +236,11 @@ class World:
             shown.update(BLANKED)
             shown.pop("poll", None)
         reference: Any = message.get("message_reference")
-        if quoting and reference:
+        if deep and reference:
             channel = self.channels[int(reference["channel_id"])]
             quoted = channel.find(int(reference["message_id"]))
-            shown["referenced_message"] = self.show(quoted, whole=whole, quoting=False) if quoted else None
+            inner = whole if quoted_whole is None else quoted_whole
+            shown["referenced_message"] = self.show(quoted, whole=inner, deep=False) if quoted else None
         return shown
 
     def _open(self, message: Json) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tests.emulators.discord_mentions import Mentions, mentioned
@@ -125,14 +127,15 @@ class Writer:
         ]
 
 
-def _numbered(components: list[Json], start: int = 1) -> list[Json]:
+def _numbered(components: list[Json], numbers: Iterator[int] | None = None) -> list[Json]:
     """The components with the ids that Discord gives to those that have none."""
+    numbers = numbers or itertools.count(1)
     numbered: list[Json] = []
     for component in components:
-        copy = {"id": start} | component
-        start += 1
+        copy: Json = {"id": next(numbers)} | component
         if "components" in component:
-            copy["components"] = _numbered(component["components"], start)
-            start += len(component["components"])
+            copy["components"] = _numbered(component["components"], numbers)
+        if "accessory" in component:
+            copy["accessory"] = _numbered([component["accessory"]], numbers)[0]
         numbered.append(copy)
     return numbered

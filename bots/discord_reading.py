@@ -78,7 +78,8 @@ def of_message(message: discord.Message, me: int, *, sees: bool, edited: bool = 
         conversation=f"{PLATFORM}:{channel}:{user}",
         where=Address(PLATFORM, channel, str(message.id), group=not direct),
         language=_language(message, text), text=text, photos=found, edited=edited,
-        quote_text=quoted.content if quoted else "", quote_photos=files([quoted]) if quoted and not ours else (),
+        quote_text="\n".join(each.content for each in ([quoted] if quoted else message.message_snapshots)),
+        quote_photos=files([quoted]) if quoted and not ours else (),
         refusal="" if found else unread, server=str(message.guild.id) if message.guild else "",
     )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""A delivery on a board in memory and on a real store, with an engine that is up; and an emulated Telegram."""
+"""A delivery on a board in memory and on a real store, with an engine that is up; emulated platforms."""
 
 from __future__ import annotations
 
@@ -15,14 +15,17 @@ from bots.delivery import Delivery
 from bots.settings import BotSettings
 from bots.surface import Rate
 from bots.telegram_bot import TelegramSurface, make_bot
-from storage.connection import Client
+from storage.connection import Client, Scripts
+from storage.inbox import Inbox
 from storage.messages import Ask, Event, Turn
 from storage.queue import Claim
 from storage.replies import Finished
 from storage.stores import Stores, open_stores
 from storage.tasks import end
 from tests.bots.board import Board, worker
+from tests.bots.discord_town import Town
 from tests.bots.life import Life, alive
+from tests.emulators.discord_emulator import DiscordEmulator
 from tests.emulators.telegram import TelegramEmulator
 from tests.emulators.telegram_world import User
 
@@ -134,3 +137,13 @@ async def life(redis: Client, store_url: str, tmp_path: Path, monkeypatch: pytes
     await worker(redis, slots="1")
     async with alive(store_url, tmp_path, monkeypatch) as life:
         yield life
+
+
+@pytest_asyncio.fixture
+async def town(redis: Client) -> AsyncIterator[Town]:
+    """A Discord with nobody of ours in it yet."""
+    inbox = Inbox(redis, Scripts(redis), "discord")
+    await inbox.open()
+    async with DiscordEmulator() as discord:
+        yield Town(discord, inbox)
+        assert [call.path for call in discord.unknown] == []

@@ -1,0 +1,88 @@
+"""A Discord and our client in it, for tests: what people do there goes through a real gateway into a real inbox."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import warnings
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import aiohttp
+
+with warnings.catch_warnings():  # warnings are errors, and discord.py imports audioop, which Python 3.13 has dropped
+    warnings.simplefilter("ignore", DeprecationWarning)
+    importlib.import_module("discord")
+
+from bots.discord_bot import DiscordSurface
+from bots.discord_client import Client
+from bots.surface import Incoming
+from storage.inbox import Inbox
+from storage.messages import decode
+from storage.tasks import end
+from tests.emulators.discord_client import connected
+from tests.emulators.discord_emulator import DiscordEmulator
+from tests.emulators.discord_person import User
+from tests.emulators.discord_places import Channel
+from tests.waiting import wait_until
+
+
+@dataclass
+class Town:
+    """An emulated Discord, and the inbox that our client fills; `listening` is the client's life."""
+
+    discord: DiscordEmulator
+    inbox: Inbox
+    sees: bool = False
+    heard: list[Incoming] = field(default_factory=list[Incoming])
+
+    @property
+    def ann(self) -> User:
+        return self.discord.user(1001, installed=True)
+
+    @property
+    def ben(self) -> User:
+        return self.discord.user(1002, locale="zh-TW")
+
+    @property
+    def square(self) -> Channel:
+        return self.discord.guild().channel("general")
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncGenerator[Client]:
+        """A client that is connected, has told its commands, and has caught up."""
+        client = Client(self.inbox, None, sees=self.sees)
+        client.state.guild_ready_timeout = 0.05
+        async with connected(self.discord, client):
+            keeping = asyncio.create_task(client.housekeeping())
+            try:
+                await wait_until(lambda: bool(self.discord.commands()) and caught_up(client))
+                yield client
+            finally:
+                await end([keeping])
+
+    async def hears(self) -> Incoming:
+        """The next that comes into the inbox."""
+        while not self.heard:
+            entries = await self.inbox.read()
+            await self.inbox.done(*entries)
+            self.heard += [decode(entry.raw, Incoming) for entry in entries]
+        return self.heard.pop(0)
+
+    async def hears_nothing(self) -> None:
+        """What people did was not for us: the next that comes is a word in private."""
+        await self.ann.dm("the end")
+        assert (await self.hears()).text == "the end"
+
+
+def caught_up(client: Client) -> bool:
+    """Whether all that was written in the client's absence is read."""
+    return client._caught_up == client._session > 0  # pyright: ignore[reportPrivateUsage] : Discord is told nothing
+
+
+@asynccontextmanager
+async def surface_of(client: Client) -> AsyncGenerator[DiscordSurface]:
+    """The surface of a client, whose files are at home here."""
+    async with aiohttp.ClientSession() as session:
+        yield DiscordSurface(client, session, "127.0.0.1")

@@ -2,8 +2,9 @@
 
 `make chaos` (CHAOS_SECONDS, default 60; CHAOS_SEED replays the order of kills). One JSON line last:
 asked, answered, lost, doubled (two answers to one question), failed (answered with an apology), wrong (the answer is
-not the question's), orphans (empty placeholders that a crash left), kills by role, settled_s (from the last question
-to the last answer).
+not the question's), orphans (empty placeholders that a crash left), unheard (commands to which, as Discord told their
+askers, the bot did not respond: not among the asked), kills by role, settled_s (from the last question to the last
+answer).
 """
 
 from __future__ import annotations
@@ -16,65 +17,47 @@ import random
 import sys
 import tempfile
 import time
-from collections import Counter, defaultdict
-from io import BytesIO
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
+from bench.people import Asker, OnDiscord, OnTelegram, Question
 from bots.phrases import say
-from tests.emulators.server import Json
+from tests.emulators.discord_emulator import DiscordEmulator
 from tests.emulators.telegram import TelegramEmulator
-from tests.emulators.telegram_world import User
 from tests.service import Service, askpix_up
 
-USERS = 16
-ROLES = ("telegram", "worker", "valkey", "llama", "engine")
-PAUSE = (3.5, 5.0)  # seconds between one user's questions: within the rate limit
+ON_TELEGRAM, ON_DISCORD = 10, 6
+ROLES = ("telegram", "discord", "worker", "valkey", "llama", "engine")
+PAUSE = (3.5, 5.0)  # seconds between one person's questions: within the rate limit
 BETWEEN = (0.5, 2.0)  # seconds between kills
-CONVERSATION = 3  # questions of one person
+CONVERSATION = 3  # questions of one
+READY = 3.0  # seconds from discord.py's session to its first look at what was missed; it waits two for its servers
 PATIENCE = 60.0  # seconds after the last kill until a question counts as lost
 APOLOGIES = {say("en", "gave_up"), say("en", "went_wrong"), say("en", "download_failed"), say("en", "photo_gone")}
-TO_100 = ", ".join(str(n) for n in range(1, 101)) + "."
-
-
-def picture(colour: str) -> bytes:
-    """A plain picture."""
-    out = BytesIO()
-    Image.new("RGB", (320, 240), colour).save(out, "JPEG")
-    return out.getvalue()
-
-
-PICTURES = {colour: picture(colour) for colour in ("red", "green", "blue", "yellow")}
 
 
 class Chaos:
-    """One run: users who ask, an adversary who kills, and the count at the end."""
+    """One run: people who ask, an adversary who kills, and the count at the end."""
 
-    def __init__(self, telegram: TelegramEmulator, service: Service, seed: int) -> None:
-        self.telegram = telegram
+    def __init__(self, people: list[Asker], service: Service, seed: int) -> None:
+        self.people = people
         self.service = service
         self.random = random.Random(seed)
-        self.expected: dict[tuple[int, int], str] = {}  # chat and message of a question -> what its answer holds
+        self.questions: list[Question] = []
         self.kills: Counter[str] = Counter()
 
-    async def ask(self, user: User, until: float) -> None:
+    async def ask(self, person: Asker, chance: random.Random, until: float) -> None:
         """Ask again and again, without waiting for answers."""
-        chance = random.Random(user.id)
-        asked = 0
         while time.monotonic() < until:
-            if asked == CONVERSATION:  # somebody else takes over: the demo model loses its way in long conversations
-                user, asked = self.telegram.user(user.id + USERS), 0
-            kind = chance.choice((*PICTURES,)) if asked else "count"  # the demo model counts only once
-            asked += 1
-            if kind == "count":
-                message, answer = await user.send_text(user.private, "Count to one hundred."), TO_100
-            else:
-                message = await user.send_photo(user.private, PICTURES[kind], caption="What colour is this?")
-                answer = kind
-            self.expected[user.id, message["message_id"]] = answer
+            self.questions.append(await person.ask())
             await asyncio.sleep(chance.uniform(*PAUSE))
+
+    async def run(self, seconds: float) -> None:
+        """For so long everybody asks and processes are killed."""
+        until = time.monotonic() + seconds
+        askers = (self.ask(person, random.Random(number), until) for number, person in enumerate(self.people))
+        await asyncio.gather(self.kill(until), *askers)
 
     async def kill(self, until: float) -> None:
         """Kill one process after the other, sometimes before the last one is back."""
@@ -89,31 +72,25 @@ class Chaos:
             except ProcessLookupError:
                 continue
             self.kills[role] += 1
-            print(f"  killed {role:9} asked {len(self.expected)}", file=sys.stderr)
+            print(f"  killed {role:9} asked {len(self.questions)}", file=sys.stderr)
 
     def result(self) -> dict[str, Any]:
         """Judge every question by the messages that reply to it."""
-        replies: dict[tuple[int, int], list[Json]] = defaultdict(list)
-        for user in {user for user, _ in self.expected}:
-            for message in self.telegram.user(user).private.bot_messages():
-                asked = message.get("reply_to_message", {}).get("message_id", 0)
-                replies[user, asked].append(message)
         counts = Counter[str]()
-        for question, answer in self.expected.items():
-            # Under a whole answer stands a button that asks it again; what waits or grows can be stopped.
-            whole = [message["text"] for message in replies[question] if "again" in str(message.get("reply_markup"))]
+        heard = [question for question in self.questions if not question.unheard()]
+        for question in heard:
+            replies = question.replies()
+            whole = [reply.text for reply in replies if reply.whole]
             counts["answered"] += bool(whole)
             counts["doubled"] += len(whole) > 1
             counts["failed"] += any(text in APOLOGIES for text in whole)
-            counts["wrong"] += bool(whole) and not any(answer in text or text in APOLOGIES for text in whole)
-            counts["orphans"] += sum(
-                "stop" in str(message.get("reply_markup")) for message in replies[question] if whole
-            )
+            counts["wrong"] += bool(whole) and not any(question.answer in text or text in APOLOGIES for text in whole)
+            counts["orphans"] += sum("stop" in reply.buttons for reply in replies if whole)
+        counts["doubled"] += sum(max(0, person.surplus()) for person in self.people if isinstance(person, OnDiscord))
         return {
-            "asked": len(self.expected), "answered": counts["answered"],
-            "lost": len(self.expected) - counts["answered"], "doubled": counts["doubled"],
-            "failed": counts["failed"], "wrong": counts["wrong"], "orphans": counts["orphans"],
-            "kills": dict(self.kills),
+            "asked": len(heard), "answered": counts["answered"], "lost": len(heard) - counts["answered"],
+            "doubled": counts["doubled"], "failed": counts["failed"], "wrong": counts["wrong"],
+            "orphans": counts["orphans"], "unheard": len(self.questions) - len(heard), "kills": dict(self.kills),
         }  # fmt: skip
 
 
@@ -122,12 +99,20 @@ async def run(seconds: float, seed: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         async with (
             TelegramEmulator() as telegram,
-            askpix_up(Path(folder), TELEGRAM_TOKEN=telegram.token, TELEGRAM_API_URL=telegram.url, OPEN="1") as service,
-        ):
-            chaos = Chaos(telegram, service, seed)
-            until = time.monotonic() + seconds
-            users = [telegram.user(number) for number in range(1, USERS + 1)]
-            await asyncio.gather(chaos.kill(until), *(chaos.ask(user, until) for user in users))
+            DiscordEmulator() as discord,
+            askpix_up(
+                Path(folder), OPEN="1", TELEGRAM_TOKEN=telegram.token, TELEGRAM_API_URL=telegram.url,
+                DISCORD_TOKEN=discord.token, DISCORD_API_URL=discord.api_url, DISCORD_GATEWAY_URL=discord.gateway_url,
+            ) as service,
+        ):  # fmt: skip
+            await discord.until(lambda: discord.commands() and discord.gateway.live(), PATIENCE)
+            await asyncio.sleep(READY)
+            people: list[Asker] = [
+                *(OnTelegram(telegram, number, ON_TELEGRAM, CONVERSATION) for number in range(1, ON_TELEGRAM + 1)),
+                *(OnDiscord(discord, number, CONVERSATION) for number in range(1001, 1001 + ON_DISCORD)),
+            ]
+            chaos = Chaos(people, service, seed)
+            await chaos.run(seconds)
             calm = time.monotonic()
             while (result := chaos.result())["lost"] and time.monotonic() < calm + PATIENCE:
                 print(f"  waiting for {result['lost']} answers", file=sys.stderr)
@@ -143,15 +128,14 @@ async def run(seconds: float, seed: int) -> dict[str, Any]:
 def show_bad(chaos: Chaos) -> None:
     """What a person who looks for the reason needs: the questions that went wrong, and the logs' words on them."""
     bad: set[str] = set()
-    for (user, message), answer in chaos.expected.items():
-        texts = [
-            found["text"]
-            for found in chaos.telegram.user(user).private.bot_messages()
-            if found.get("reply_to_message", {}).get("message_id") == message
-        ]
-        if not any(answer in text for text in texts):
-            bad.add(f"telegram:{user}:{message}")
-            print(f"  not as expected {user}:{message} ({answer[:20]}): {[t[:80] for t in texts]}", file=sys.stderr)
+    for question in chaos.questions:
+        texts = [reply.text for reply in question.replies()]
+        if not question.unheard() and not any(question.answer in text for text in texts):
+            bad.add(question.name)
+            print(
+                f"  not as expected {question.name} ({question.answer[:20]}): {[t[:80] for t in texts]}",
+                file=sys.stderr,
+            )
     for line in chaos.service.logs().splitlines():
         if " E " in line or any(id in line.split() for id in bad):
             print(f"  {line}", file=sys.stderr)

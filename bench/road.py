@@ -1,9 +1,9 @@
-"""What askpix adds between Telegram and the engine and back: `python -m bench.road [TEXTS]`.
+"""What askpix adds between a platform and the engine and back: `python -m bench.road [TEXTS [PLATFORM]]`.
 
 With a number, only that many text questions are asked, with shorter pauses: to compare two trees in alternation.
 
-The roles are real processes; Telegram and an engine that answers at once are emulated in this one, over real HTTP on
-the loopback, so that one clock times both ends. They take their share of the same cores.
+The roles are real processes; the platforms and an engine that answers at once are emulated in this one, over real HTTP
+on the loopback, so that one clock times both ends. They take their share of the same cores.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +23,7 @@ from typing import Any
 
 import aiohttp
 
+from bench.doors import Asker, DiscordDoor, Door, TelegramDoor
 from bench.photos import encoded, measure
 from bench.report import cpu_seconds, finish, rss_mb, say, spread, target
 from inference.embedded import read_address
@@ -31,8 +32,6 @@ from storage.roles import Role, Supervisor, environment
 from storage.stores import Stores, open_stores
 from storage.tasks import end
 from tests.emulators.engine import StubEngine
-from tests.emulators.telegram import Call, TelegramEmulator
-from tests.emulators.telegram_world import User
 
 WARM_UP, TEXTS, PHOTOS = 10, 100, 30
 LOAD = 200  # people who ask at once
@@ -43,6 +42,7 @@ PREPARATIONS = 100
 FLOOD, MEASURED = 60, 50  # seconds that one chat is closed, and for how many of them the others are timed
 ABREAST = 4  # of them at once
 PATIENCE = 60.0
+DOORS = (TelegramDoor, DiscordDoor)
 
 
 class RoleDied(Exception):
@@ -53,13 +53,14 @@ class RoleDied(Exception):
 class Bench:
     """The emulated ends, and what lies between."""
 
-    telegram: TelegramEmulator
+    door: Door
     engine: StubEngine
     stores: Stores
     data_dir: Path
+    photo: bytes = field(default_factory=lambda: encoded(1280, 960, "JPEG"))
     pause: float = PAUSE
     first_words: list[float] = field(default_factory=list[float])
-    users: int = 0
+    people: int = 0
 
     async def reply(self) -> AsyncIterator[str]:
         """The engine's answer: its first word is timed just before it is written."""
@@ -69,50 +70,53 @@ class Bench:
         await asyncio.sleep(self.pause)
         yield REST
 
-    def somebody(self) -> User:
+    def somebody(self) -> Asker:
         """A person who never asked before."""
-        self.users += 1
-        return self.telegram.user(100_000 + self.users)
+        self.people += 1
+        return self.door.somebody(self.people)
 
-    async def ask(self, user: User, photo: bytes | None = None) -> None:
+    async def ask(self, asker: Asker, kind: str = "text") -> None:
         """Send one question, a different one each time; returns when the whole answer is shown."""
-        question = f"What is in picture {user.id}?"
-        if photo:
-            await user.send_photo(user.private, photo, question)
-        else:
-            await user.send_text(user.private, question)
-        await user.private.wait_for(lambda texts: texts and texts[-1] == FIRST + REST, PATIENCE)
+        await self.door.send(asker, kind, f"What is in picture {asker.user.id}?", self.photo)
+        await asker.chat.wait_for(lambda texts: texts and texts[-1] == FIRST + REST, PATIENCE)
 
-    async def whole(self, user: User) -> float:
+    async def whole(self, asker: Asker) -> float:
         """Ask; seconds from the update to the last edit."""
         begun = time.perf_counter()
-        await self.ask(user)
-        return user.private.bot_messages()[-1]["edits"][-1]["at"] - begun
+        await self.ask(asker)
+        return asker.chat.bot_messages()[-1]["edits"][-1]["at"] - begun
 
-    async def road(self, rounds: int, photo: bytes | None = None) -> dict[str, list[float]]:
+    async def road(self, rounds: int, kind: str = "text") -> dict[str, list[float]]:
         """One person after another: seconds from the update's arrival to the engine's request, and from the engine's
         first word to the edit that shows it.
         """
         there: list[float] = []
         back: list[float] = []
         for _ in range(rounds):
+            asker = self.somebody()
             await asyncio.sleep(self.pause)  # the former answer is acknowledged
-            calls, requests = len(self.telegram.calls), len(self.engine.requests)
-            await self.ask(self.somebody(), photo)
+            calls, requests = len(self.door.emulator.calls), len(self.engine.requests)
+            await self.ask(asker, kind)
             request, word = self.engine.requests[requests].at, self.first_words[-1]
-            made = self.telegram.calls[calls:]
-            there.append(request - max(call.answered for call in made if _carries_update(call, before=request)))
-            back.append(min(call.at for call in made if _shows_words(call)) - word)
+            made = self.door.emulator.calls[calls:]
+            there.append(request - self.door.told(made, request))
+            back.append(min(call.at for call in made if self.door.shows(call).startswith(FIRST)) - word)
         return {"there": there, "back": back}
 
-    async def load(self, photo: bytes) -> float:
-        """LOAD people ask at once, every fifth with a photo; answers a second."""
+    async def load(self) -> float:
+        """LOAD people ask at once, every fifth in the way that costs most; answers a second."""
+        people = [self.somebody() for _ in range(LOAD)]
+        await asyncio.sleep(1)  # their chats are known
         self.pause = 0.0
         start = time.perf_counter()
-        people = [self.somebody() for _ in range(LOAD)]
-        await asyncio.gather(*(self.ask(user, None if user.id % 5 else photo) for user in people))
+        kinds = ["text" if number % 5 else self.door.kinds[-1] for number in range(LOAD)]
+        await asyncio.gather(*map(self.ask, people, kinds))
         self.pause = PAUSE
         return LOAD / (time.perf_counter() - start)
+
+    def refused(self) -> int:
+        """How many calls the platform answered with 429."""
+        return sum(call.status == 429 for call in self.door.emulator.calls)
 
     async def valkey(self) -> int:
         """The server's process id."""
@@ -120,22 +124,11 @@ class Bench:
         return info["process_id"]
 
 
-def _carries_update(call: Call, *, before: float) -> bool:
-    return call.method == "getUpdates" and call.answered < before
-
-
-def _shows_words(call: Call) -> bool:
-    return call.method == "editMessageText" and str(call.params.get("text", "")).startswith(FIRST)
-
-
 @asynccontextmanager
 async def running(bench: Bench, roles: Sequence[str]) -> AsyncGenerator[dict[str, int]]:
     """The roles as `askpix up` runs them, ready; yields their process ids. Raises RoleDied on leaving."""
-    own = {
-        "ASKPIX_DATA_DIR": str(bench.data_dir), "ASKPIX_OPEN": "1", "ASKPIX_TELEGRAM_TOKEN": bench.telegram.token,
-        "ASKPIX_TELEGRAM_API_URL": bench.telegram.url, "ASKPIX_ENGINE_URL": bench.engine.url,
-    }  # fmt: skip
-    env = environment(os.environ, frozenset()) | own
+    own = {"DATA_DIR": str(bench.data_dir), "OPEN": "1", "ENGINE_URL": bench.engine.url, **bench.door.settings()}
+    env = environment(os.environ, frozenset()) | {f"ASKPIX_{name}": value for name, value in own.items()}
     command = [sys.executable, "-P", "-m", "askpix"]
     pids: dict[str, int] = {}
     failed: list[str] = []
@@ -162,7 +155,7 @@ async def running(bench: Bench, roles: Sequence[str]) -> AsyncGenerator[dict[str
         await end([supervisor])
 
 
-async def engine_memory(bench: Bench, photo: bytes) -> dict[str, float]:
+async def engine_memory(bench: Bench) -> dict[str, float]:
     """The embedded engine with the demo model, its child included: MB idle and after some photos."""
     async with running(bench, ["engine"]) as pids:
         found = read_address(bench.data_dir)
@@ -170,7 +163,7 @@ async def engine_memory(bench: Bench, photo: bytes) -> dict[str, float]:
             raise RoleDied("engine")
         both = [pids["engine"], found.pid]
         idle = rss_mb(both)
-        url = f"data:image/jpeg;base64,{base64.b64encode(photo).decode()}"
+        url = f"data:image/jpeg;base64,{base64.b64encode(bench.photo).decode()}"
         content = [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": "What is this?"}]
         body = {"messages": [{"role": "user", "content": content}], "max_tokens": 32}
         async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {found.key}"}) as http:
@@ -185,77 +178,95 @@ async def flooded(calm: Bench, struck: Bench) -> dict[str, object]:
     the end of a flood, with an answer to show.
     """
     victim = struck.somebody()
-    await victim.send_text(victim.private, "What?")
-    await victim.private.wait_for(lambda texts: texts, PATIENCE)
-    struck.telegram.flood(victim.id, FLOOD)
-    await struck.telegram.until(lambda: any(call.status == 429 for call in struck.telegram.calls), PATIENCE)
+    await asyncio.sleep(struck.pause)
+    await struck.door.send(victim, "text", "What?", b"")
+    await victim.chat.wait_for(lambda texts: texts, PATIENCE)
+    struck.door.flood(victim, FLOOD)
+    await struck.door.emulator.until(struck.refused, PATIENCE)
     begun = time.perf_counter()
     sides: dict[str, list[float]] = {"without": [], "with": []}
     while time.perf_counter() - begun < MEASURED:
         for name, bench in (("without", calm), ("with", struck)):
             people = [bench.somebody() for _ in range(ABREAST)]
-            sides[name] += await asyncio.gather(*(bench.whole(user) for user in people))
             await asyncio.sleep(QUICK_PAUSE)
-    if FIRST + REST in victim.private.texts():
+            sides[name] += await asyncio.gather(*map(bench.whole, people))
+    if FIRST + REST in victim.chat.texts():
         raise RuntimeError("the flood was over too early")
-    await victim.private.wait_for(lambda texts: texts[-1] == FIRST + REST, PATIENCE)
+    await victim.chat.wait_for(lambda texts: texts[-1] == FIRST + REST, PATIENCE)
     p95 = {name: statistics.quantiles(taken, n=20, method="inclusive")[18] for name, taken in sides.items()}
-    refused = sum(call.status == 429 for call in struck.telegram.calls)
     return {
         **{name: spread(taken) | {"p95_ms": round(p95[name] * 1000, 3)} for name, taken in sides.items()},
         "ratio_p95": round(p95["with"] / p95["without"], 3),
-        "refused_calls": refused,
+        "refused_calls": struck.refused(),
     }
 
 
 async def measure_flood(struck: Bench) -> dict[str, object]:
     """`flooded` on this bench and on another like it, both with roles of their own."""
-    roles = ["worker", "telegram"]
-    with tempfile.TemporaryDirectory() as folder:
-        async with open_bench(Path(folder)) as calm, running(calm, roles), running(struck, roles):
-            for bench in (calm, struck):
-                bench.pause = QUICK_PAUSE
-                await bench.road(WARM_UP)
-            return await flooded(calm, struck)
+    roles = ["worker", struck.door.role]
+    async with open_bench(type(struck.door)) as calm, running(calm, roles), running(struck, roles):
+        for bench in (calm, struck):
+            bench.pause = QUICK_PAUSE
+            await bench.road(WARM_UP)
+        return await flooded(calm, struck)
 
 
-async def measure_all(bench: Bench) -> None:
-    """Everything, then the line."""
-    photo = encoded(1280, 960, "JPEG")
-    say("preparing a photo …")
-    prepared = {f"1280x{height}": measure(encoded(1280, height, "JPEG"), PREPARATIONS) for height in (960, 720)}
-    say(f"{prepared}\nstarting the roles …")
-    async with running(bench, ["worker", "telegram"]) as pids:
+async def measure_platform(bench: Bench) -> dict[str, Any]:
+    """The figures of one platform."""
+    door = bench.door
+    say(f"starting the roles for {door.role} …")
+    async with running(bench, ["worker", door.role]) as pids:
         processes = {**pids, "valkey": await bench.valkey()}
         await bench.road(WARM_UP)
         idle = {name: rss_mb([pid]) for name, pid in processes.items()}
-        say(f"{idle} MB\n{TEXTS} questions, one after another …")
-        text = {name: spread(taken) for name, taken in (await bench.road(TEXTS)).items()}
-        say(f"{text}\n{PHOTOS} photos …")
-        with_photo = {name: spread(taken) for name, taken in (await bench.road(PHOTOS, photo)).items()}
-        say(f"{with_photo}\n{LOAD} people at once …")
-        rate = await bench.load(photo)
+        roads: dict[str, dict[str, dict[str, float]]] = {"there": {}, "back": {}}
+        for kind in door.kinds:
+            for way, taken in (await bench.road(TEXTS if kind == "text" else PHOTOS, kind)).items():
+                roads[way][kind] = spread(taken)
+        say(f"{idle} MB\n{roads}\n{LOAD} people at once …")
+        rate = await bench.load()
         after = {name: rss_mb([pid]) for name, pid in processes.items()}
-    say(f"{rate:.0f} answers/s; {after} MB\nthe embedded engine …")
-    memory = {name: {"idle": idle[name], "after": after[name]} for name in idle}
-    memory["engine"] = await engine_memory(bench, photo)
-    say(f"{memory} MB\none chat in a flood of {FLOOD} s …")
-    flood = await measure_flood(bench)
+    say(f"{rate:.0f} answers/s; {after} MB\none chat in a flood of {FLOOD} s …")
+    figures: dict[str, Any] = {
+        "update_to_engine": roads["there"],
+        "first_word_to_edit": roads["back"],
+        "answers_per_second": round(rate, 1),
+        "rss_mb": {name: {"idle": idle[name], "after": after[name]} for name in idle},
+        "flood": await measure_flood(bench),
+    }
+    return figures | ({"acknowledged": spread(door.acknowledged())} if isinstance(door, DiscordDoor) else {})
+
+
+def targets(platform: str, found: Mapping[str, Any]) -> dict[str, dict[str, float | bool]]:
+    """What one platform's figures should be."""
+    met = {
+        "text_update_to_engine_p50_ms": target(found["update_to_engine"]["text"]["p50_ms"], at_most=8),
+        "first_word_to_edit_p50_ms": target(found["first_word_to_edit"]["text"]["p50_ms"], at_most=10),
+        "others_p95_in_a_flood_ratio": target(found["flood"]["ratio_p95"], at_most=1.1),
+    }
+    if "acknowledged" in found:
+        met["acknowledged_max_ms"] = target(found["acknowledged"]["max_ms"], at_most=3000)
+    return {f"{platform}_{name}": value for name, value in met.items()}
+
+
+async def measure_all() -> None:
+    """Everything, then the line."""
+    say("preparing a photo …")
+    prepared = {f"1280x{height}": measure(encoded(1280, height, "JPEG"), PREPARATIONS) for height in (960, 720)}
+    say(f"{prepared}\nthe embedded engine …")
+    async with open_bench(TelegramDoor) as bench:
+        engine = await engine_memory(bench)
+    say(f"{engine} MB")
+    platforms: dict[str, dict[str, Any]] = {}
+    for door in DOORS:
+        async with open_bench(door) as bench:
+            platforms[door.role] = await measure_platform(bench)
     finish(
         "road",
+        {**platforms, "prepare": prepared, "engine_rss_mb": engine},
         {
-            "update_to_engine": {"text": text["there"], "photo": with_photo["there"]},
-            "first_word_to_edit": {"text": text["back"], "photo": with_photo["back"]},
-            "prepare": prepared,
-            "answers_per_second": round(rate, 1),
-            "flood": flood,
-            "rss_mb": memory,
-        },
-        {
-            "text_update_to_engine_p50_ms": target(text["there"]["p50_ms"], at_most=8),
             "prepare_1280_p50_ms": target(max(float(each["p50_ms"]) for each in prepared.values()), at_most=30),
-            "first_word_to_edit_p50_ms": target(text["back"]["p50_ms"], at_most=10),
-            "others_p95_in_a_flood_ratio": target(float(str(flood["ratio_p95"])), at_most=1.1),
+            **{name: met for role, found in platforms.items() for name, met in targets(role, found).items()},
         },
     )
 
@@ -263,7 +274,7 @@ async def measure_all(bench: Bench) -> None:
 async def measure_texts(bench: Bench, texts: int) -> None:
     """The road of a text alone, quickly."""
     bench.pause = QUICK_PAUSE
-    async with running(bench, ["worker", "telegram"]) as pids:
+    async with running(bench, ["worker", bench.door.role]) as pids:
         await bench.road(WARM_UP)
         before = {name: cpu_seconds(pid) for name, pid in pids.items()}
         taken = await bench.road(texts)
@@ -273,25 +284,25 @@ async def measure_texts(bench: Bench, texts: int) -> None:
 
 
 @asynccontextmanager
-async def open_bench(data_dir: Path) -> AsyncGenerator[Bench]:
-    """A store and both emulated ends; the roles are yet to be started."""
-    async with (
-        Store(data_dir) as url,
-        open_stores(url) as stores,
-        TelegramEmulator() as telegram,
-        StubEngine(slots=8) as engine,
-    ):
-        bench = Bench(telegram, engine, stores, data_dir)
-        engine.reply = lambda _: bench.reply()
-        yield bench
-
-
-async def main(texts: int | None) -> None:
-    """Everything, or that many texts, in a folder that goes afterwards."""
+async def open_bench(door: Callable[[], Door]) -> AsyncGenerator[Bench]:
+    """A store and both emulated ends, in a folder that goes afterwards; the roles are yet to be started."""
     with tempfile.TemporaryDirectory() as folder:
-        async with open_bench(Path(folder)) as bench:
-            await (measure_all(bench) if texts is None else measure_texts(bench, texts))
+        ends, data_dir = door(), Path(folder)
+        async with Store(data_dir) as url, open_stores(url) as stores, ends.emulator, StubEngine(slots=8) as engine:
+            bench = Bench(ends, engine, stores, data_dir)
+            engine.reply = lambda _: bench.reply()
+            yield bench
+
+
+async def main(arguments: Sequence[str]) -> None:
+    """Everything, or that many texts on one platform."""
+    if not arguments:
+        await measure_all()
+        return
+    texts, platform = (*arguments, TelegramDoor.role)[:2]
+    async with open_bench(next(door for door in DOORS if door.role == platform)) as bench:
+        await measure_texts(bench, int(texts))
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else None))
+    asyncio.run(main(sys.argv[1:]))

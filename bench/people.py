@@ -1,0 +1,185 @@
+"""People who ask while bench/chaos.py kills, on Telegram and on Discord, and how their questions are judged."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from io import BytesIO
+from typing import NamedTuple, Protocol
+
+from PIL import Image
+
+from tests.emulators.discord_emulator import DiscordEmulator
+from tests.emulators.discord_interactions import Interaction
+from tests.emulators.discord_places import Channel
+from tests.emulators.discord_shapes import LOADING
+from tests.emulators.server import Json
+from tests.emulators.telegram import TelegramEmulator
+
+TO_100 = ", ".join(str(n) for n in range(1, 101)) + "."
+COUNT, COLOUR = "Count to one hundred.", "What colour is this?"
+
+
+def picture(colour: str) -> bytes:
+    """A plain picture."""
+    out = BytesIO()
+    Image.new("RGB", (320, 240), colour).save(out, "JPEG")
+    return out.getvalue()
+
+
+PICTURES = {colour: picture(colour) for colour in ("red", "green", "blue", "yellow")}
+
+
+class Reply(NamedTuple):
+    """A message of the bot's, with whatever stands under it."""
+
+    text: str
+    buttons: str
+
+    @property
+    def whole(self) -> bool:
+        """Under a whole answer stands a button that asks it again; what waits or grows can be stopped."""
+        return "again" in self.buttons
+
+
+def _nothing_known() -> bool:
+    return False
+
+
+@dataclass(frozen=True)
+class Question:
+    """What somebody asked: as the logs name it, what its answer holds, and what was replied to it so far.
+
+    unheard: whether the platform told its asker that the bot did not respond.
+    """
+
+    name: str
+    answer: str
+    replies: Callable[[], list[Reply]]
+    unheard: Callable[[], bool] = _nothing_known
+
+
+class Asker(Protocol):
+    """Somebody who asks again and again."""
+
+    async def ask(self) -> Question:
+        """Ask once more."""
+        ...
+
+
+@dataclass
+class OnTelegram:
+    """People in a private chat: after `conversation` questions another takes over, numbered `step` higher.
+
+    The demo model loses its way in long conversations, and counts only once in each.
+    """
+
+    telegram: TelegramEmulator
+    number: int
+    step: int
+    conversation: int
+    asked: int = 0
+
+    def __post_init__(self) -> None:
+        self._chance = random.Random(self.number)
+
+    async def ask(self) -> Question:
+        """A count first, then photos."""
+        if self.asked == self.conversation:
+            self.number, self.asked = self.number + self.step, 0
+        user, self.asked = self.telegram.user(self.number), self.asked + 1
+        answer = TO_100
+        if self.asked == 1:
+            message = await user.send_text(user.private, COUNT)
+        else:
+            answer = self._chance.choice((*PICTURES,))
+            message = await user.send_photo(user.private, PICTURES[answer], COLOUR)
+        asked: int = message["message_id"]
+
+        def replies() -> list[Reply]:
+            found = (
+                each
+                for each in user.private.bot_messages()
+                if each.get("reply_to_message", {}).get("message_id") == asked
+            )
+            return [Reply(each["text"], str(each.get("reply_markup"))) for each in found]
+
+        return Question(f"telegram:{user.id}:{asked}", answer, replies)
+
+
+@dataclass
+class OnDiscord:
+    """A person of a server, in another channel after `conversation` questions, where a conversation begins afresh.
+
+    Direct messages begin before anything is killed: of a chat that began while nobody listened Discord never tells.
+    """
+
+    discord: DiscordEmulator
+    number: int
+    conversation: int
+    asked: int = 0
+    places: list[Channel] = field(default_factory=list[Channel])
+    commands: list[Interaction] = field(default_factory=list[Interaction])
+
+    def __post_init__(self) -> None:
+        self._chance = random.Random(self.number)
+        self._user = self.discord.user(self.number)
+        self.places.append(self._user.private)
+
+    async def ask(self) -> Question:
+        """First in private, then in channels: a count by mention, then photos by mention, command or in private."""
+        turn, user = (self.asked - 1) % self.conversation, self._user
+        if self.asked and not turn:
+            self.places.append(self.discord.guild().channel(f"place-{user.id}-{self.asked}"))
+        here = self.places[-1]
+        way = self._chance.choice(("mention", "public", "private", "dm")) if self.asked else "dm"
+        self.asked += 1
+        if self.asked > 1 and not turn:
+            return self._said(await user.says(here, COUNT, mention=True), here, TO_100)
+        colour = self._chance.choice((*PICTURES,))
+        if way in ("public", "private"):
+            command = await user.slash(
+                "ask", here, question=COLOUR, image=(f"{colour}.jpg", PICTURES[colour]), private=way == "private"
+            )
+            return self._commanded(command, colour)
+        place = here if way == "mention" else user.private
+        files = [(f"{colour}.jpg", PICTURES[colour])]
+        return self._said(await user.says(place, COLOUR, files, mention=way == "mention"), place, colour)
+
+    def surplus(self) -> int:
+        """Whole answers to nothing in particular, beyond those to commands of which Discord took no answer.
+
+        Such a command may lie in the inbox: it is answered as its channel's member, or in private.
+        """
+        loose = [each for each in self._messages() if not _replied(each) and not each.get("interaction_metadata")]
+        return sum(_reply(each).whole for each in loose) - sum(not command.callback for command in self.commands)
+
+    def _messages(self) -> Iterator[Json]:
+        for place in self.places:
+            yield from place.bot_messages(self._user)
+
+    def _said(self, message: Json, place: Channel, answer: str) -> Question:
+        def replies() -> list[Reply]:
+            return [_reply(each) for each in place.bot_messages() if _replied(each) == message["id"]]
+
+        return Question(f"discord:{place.id}:{message['id']}", answer, replies)
+
+    def _commanded(self, command: Interaction, answer: str) -> Question:
+        self.commands.append(command)
+        id = str(command.id)
+
+        def replies() -> list[Reply]:
+            found = (each for each in self._messages() if each.get("interaction_metadata", {}).get("id") == id)
+            return [_reply(each) for each in found if not each["flags"] & LOADING]
+
+        return Question(f"discord:{command.channel.id}:{id}", answer, replies, lambda: not command.callback)
+
+
+def _reply(message: Json) -> Reply:
+    return Reply(message["content"], str(message["components"]))
+
+
+def _replied(message: Json) -> object:
+    """The id of the message that a Discord message replies to, None if it does not."""
+    return message.get("message_reference", {}).get("message_id")

@@ -1,7 +1,7 @@
 """The engine of a machine without a GPU: llama.cpp (wheel `xllamacpp`) in a child process that is kept alive.
 
 It speaks the same OpenAI-compatible HTTP as SGLang; where and with which key stands in `engine.json` in the data
-folder. `EmbeddedFailed` is all that can go wrong before the first answer; later deaths of the child are repaired.
+folder. `EngineFailed` is all that can go wrong before the first answer; later deaths of the child are repaired.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -34,7 +34,7 @@ _BACKOFF = (0.0, 0.5, 1.0, 2.0, 5.0)  # seconds before the n-th restart in a row
 _PIXELS_PER_TOKEN = 1024  # Qwen3-VL: 32 x 32
 
 
-class EmbeddedFailed(Exception):
+class EngineFailed(Exception):
     """The engine cannot start here.
 
     `code` is "libgomp_missing" (the system package of that name), "engine_missing" (the wheel does not load),
@@ -74,6 +74,21 @@ class EngineAddress(Record, frozen=True):
     model: Model
 
 
+class Keepable(Protocol):
+    """An engine that `keep` keeps: started, it has an address until it dies; stop ends it and what it left."""
+
+    address: EngineAddress | None
+
+    async def start(self) -> None:
+        """Start it; raises EngineFailed."""
+
+    async def died(self) -> int | None:
+        """Wait for its end; the exit status, None where there is none to tell."""
+
+    async def stop(self) -> None:
+        """End it."""
+
+
 class _Card(Record, frozen=True):
     """`askpix.json` beside a model; the defaults fit Qwen3-VL on a CPU, where a photo costs a second per 80 tokens.
 
@@ -99,9 +114,13 @@ def read_address(data_dir: Path) -> EngineAddress | None:
 async def serve(settings: EmbeddedSettings, ready: Callable[[EngineAddress], None] | None = None) -> None:
     """Keep the engine running until cancelled; `ready` is called whenever it (again) answers.
 
-    A child that dies is replaced on the same port with the same key. Raises EmbeddedFailed when the first never runs.
+    A child that dies is replaced on the same port with the same key. Raises EngineFailed when the first never runs.
     """
-    engine = _Engine(settings)
+    await keep(Embedded(settings), ready)
+
+
+async def keep(engine: Keepable, ready: Callable[[EngineAddress], None] | None = None) -> None:
+    """Start an engine and start it again whenever it ends, until cancelled; raises EngineFailed as `serve` does."""
     try:
         await engine.start()
         failures = 0
@@ -111,17 +130,17 @@ async def serve(settings: EmbeddedSettings, ready: Callable[[EngineAddress], Non
             began = time.monotonic()
             code = await engine.died()
             failures = 0 if time.monotonic() - began > _STEADY_SECONDS else failures + 1
-            log.warning("embedded engine died (%s), restart %d", code, failures)
+            log.warning("the engine ended (%s), restart %d", code, failures)
             await asyncio.sleep(_BACKOFF[min(failures, len(_BACKOFF)) - 1] if failures else 0)
             try:
                 await engine.start()
-            except EmbeddedFailed as error:
-                log.warning("embedded engine did not come back: %s", error)
+            except EngineFailed as error:
+                log.warning("the engine did not come back: %s", error)
     finally:
         await engine.stop()
 
 
-class _Engine:
+class Embedded:
     """One child after another, all behind one address."""
 
     def __init__(self, settings: EmbeddedSettings) -> None:
@@ -140,7 +159,7 @@ class _Engine:
         self._log.write_bytes(b"")
 
     async def start(self) -> None:
-        """Start a child and wait until it listens; raises EmbeddedFailed and leaves none behind."""
+        """Start a child and wait until it listens; raises EngineFailed and leaves none behind."""
         # -P: nothing in the present folder may shadow what the child imports.
         with self._log.open("ab") as sink:
             child = self._child = await asyncio.create_subprocess_exec(
@@ -153,10 +172,10 @@ class _Engine:
         answer: dict[str, str] = msgspec.json.decode(line) if line else {"error": "engine_died"}
         if "url" not in answer:
             await self._end_child()
-            raise EmbeddedFailed(answer["error"], answer.get("detail") or self._last_words())
+            raise EngineFailed(answer["error"], answer.get("detail") or self._last_words())
         self._port = int(answer["url"].rpartition(":")[2])
         self.address = EngineAddress(answer["url"], self._key, child.pid, self._model)
-        _write_private(self._file, encode(self.address))
+        write_private(self._file, encode(self.address))
 
     async def died(self) -> int | None:
         """Wait for the child's end; its exit status, negative for a signal, None if there was no child."""
@@ -208,13 +227,13 @@ def _inspect(folder: Path) -> tuple[Path, Path, _Card]:
     vision = [file for file in files if file.name.startswith("mmproj")]
     text = [file for file in files if file not in vision]
     if len(vision) != 1 or len(text) != 1:
-        raise EmbeddedFailed("model_missing", str(folder))
+        raise EngineFailed("model_missing", str(folder))
     file = folder / "askpix.json"
     card = decode(file.read_bytes(), _Card) if file.exists() else _Card(name=text[0].stem)
     return vision[0], text[0], card
 
 
-def _write_private(file: Path, data: bytes) -> None:
+def write_private(file: Path, data: bytes) -> None:
     """Replace a file in one step; only its owner may read it, from its first byte on."""
     fresh = file.with_suffix(".new")
     fresh.unlink(missing_ok=True)

@@ -1,18 +1,23 @@
-"""The two roles of the inference half, put together from their settings: a worker, and the CPU engine."""
+"""The two roles of the inference half, put together from their settings: a worker, and the machine's engine."""
 
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
+import shlex
+import sys
 
-from inference import embedded
+from inference import embedded, hub, launch, plan
 from inference.answer import Answerer
+from inference.embedded import EngineFailed
 from inference.engine import Engine, EngineAddress, Wishes
+from inference.launch import Tell
 from inference.settings import InferenceSettings
 from inference.worker import Worker
 from storage.settings import StorageSettings
 from storage.stores import living
 from storage.tasks import first_of
+
+DEFAULT_MODEL = "Qwen/Qwen3-VL-2B-Instruct"  # of a machine with a GPU and SGLang
 
 
 async def work(storage: StorageSettings, settings: InferenceSettings, stop: asyncio.Event) -> None:
@@ -37,12 +42,11 @@ async def work(storage: StorageSettings, settings: InferenceSettings, stop: asyn
             await made[0].run(stop)
 
 
-async def serve(storage: StorageSettings, settings: InferenceSettings, stop: asyncio.Event) -> None:
-    """Run the CPU engine until `stop`; it is ready when its heartbeat is there. Raises EmbeddedFailed."""
-    wanted = embedded.EmbeddedSettings(
-        storage.data_dir, Path(settings.model) if settings.model else embedded.DEMO, settings.context_tokens or 0,
-        settings.concurrency or embedded.EmbeddedSettings.slots, settings.bind,
-    )  # fmt: skip
+async def serve(storage: StorageSettings, settings: InferenceSettings, stop: asyncio.Event, tell: Tell) -> None:
+    """Run the machine's engine until `stop`; it is ready when its heartbeat is there. Raises EngineFailed.
+
+    `tell(code, **details)` hears how far its start is.
+    """
     ready: asyncio.Future[embedded.EngineAddress] = asyncio.get_running_loop().create_future()
 
     async def live() -> None:
@@ -54,4 +58,42 @@ async def serve(storage: StorageSettings, settings: InferenceSettings, stop: asy
         if not ready.done():
             ready.set_result(address)
 
-    await first_of(embedded.serve(wanted, known), live(), stop.wait())
+    async def run() -> None:
+        await embedded.keep(await _choose(storage, settings, tell), known)
+
+    await first_of(run(), live(), stop.wait())
+
+
+async def _choose(storage: StorageSettings, settings: InferenceSettings, tell: Tell) -> embedded.Keepable:
+    """SGLang where there is a GPU to plan with, else the CPU engine; the model is fetched if it is not here."""
+    card = None if settings.gpu == "cpu" else launch.find_card(settings.gpu)
+    python = settings.sglang_python or sys.executable
+    version = await launch.installed(python) if card else None
+    name = settings.model or (DEFAULT_MODEL if version else str(embedded.DEMO))
+    if card and not version:
+        tell("no_sglang", gpu=card.title)
+    folder = await hub.obtain(name, storage.data_dir / "models", tell)
+    served = folder.name if name == str(folder) else name
+    if not (folder / "config.json").exists():
+        context, slots = settings.context_tokens or 0, settings.concurrency or embedded.EmbeddedSettings.slots
+        return embedded.Embedded(
+            embedded.EmbeddedSettings(storage.data_dir, folder, context, slots, settings.bind)
+        )  # fmt: skip
+    if not card or not version:
+        raise EngineFailed("sglang_missing" if card else "needs_gpu", name)
+    shape = plan.shape_of(str(folder))
+    if shape is None:
+        raise EngineFailed("model_missing", str(folder))
+    wanted = plan.plan(plan.Wish(
+        card, str(folder), shape, settings.context_tokens or plan.CONTEXT, settings.concurrency,
+        settings.quantization, settings.kv_dtype, version,
+    ))  # fmt: skip
+    if not wanted.fits:
+        raise EngineFailed("does_not_fit", wanted.gpu)
+    tell("plan", gpu=wanted.gpu, mib=wanted.total_mib, tokens=wanted.kv_tokens)
+    return launch.SGLang(
+        launch.LaunchSettings(
+            storage.data_dir, wanted, served, settings.bind, shlex.split(settings.engine_args or ""), python
+        ),
+        tell,
+    )

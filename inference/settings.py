@@ -2,9 +2,30 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
+from inference.plan import catalogue
 from storage.settings import positive, setting, web_url
+
+
+def one_of(*values: str) -> Callable[[str], str]:
+    """One of these words, in any case; raises ValueError for another."""
+
+    def parse(value: str) -> str:
+        if value.lower() not in values:
+            raise ValueError(value)
+        return value.lower()
+
+    return parse
+
+
+def command_line(value: str) -> str:
+    """Words as a shell splits them; raises ValueError for an open quote."""
+    shlex.split(value)
+    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,3 +38,8 @@ class InferenceSettings:
     bind: str = setting("BIND", "127.0.0.1")
     concurrency: int | None = setting("CONCURRENCY", None, positive)
     context_tokens: int | None = setting("CONTEXT_TOKENS", None, positive)
+    gpu: str = setting("GPU", "auto", one_of("auto", "cpu", *catalogue().card))
+    quantization: Literal["fp8"] | None = setting("QUANTIZATION", None, one_of("fp8"))
+    kv_dtype: Literal["bf16", "fp8"] = setting("KV_DTYPE", "bf16", one_of("bf16", "fp8"))
+    engine_args: str | None = setting("ENGINE_ARGS", None, command_line)
+    sglang_python: str | None = setting("SGLANG_PYTHON", None)

@@ -23,8 +23,8 @@ SOURCES = [
     ROOT / "askpix.py",
     *(file for folder in FOLDERS for file in folder.rglob("*.py") if "demo" not in file.parts),
 ]
-SAYING = {"say", "_say", "Refused", "Failed", "Waiting", "StoreUnavailable", "BadSetting", "EmbeddedFailed"}
-OF_THE_COMMAND_LINE = {"StoreUnavailable", "BadSetting", "EmbeddedFailed"}  # whose codes it puts behind "cli."
+SAYING = {"say", "_say", "Refused", "Failed", "Waiting", "StoreUnavailable", "BadSetting", "EngineFailed"}
+OF_THE_COMMAND_LINE = {"StoreUnavailable", "BadSetting", "EngineFailed"}  # whose codes it puts behind "cli."
 
 
 def placeholders(sentence: str) -> set[str]:
@@ -44,7 +44,7 @@ def said() -> Iterator[tuple[str, str, set[str] | None]]:
             known = None if None in given or (len(call.args) > 1 and name == "Failed") else {str(arg) for arg in given}
             for code in codes(call):
                 shown = f"cli.{code}" if name in OF_THE_COMMAND_LINE else code
-                # EmbeddedFailed carries its one argument by position; the command line adds a setting's meaning.
+                # EngineFailed carries its one argument by position; the command line adds a setting's meaning.
                 yield f"{file.name}:{call.lineno}", shown, None if name in OF_THE_COMMAND_LINE else known
 
 

@@ -19,7 +19,7 @@ import httpx
 import pytest
 from PIL import Image
 
-from inference.embedded import DEMO, EmbeddedFailed, EmbeddedSettings, EngineAddress, read_address, serve
+from inference.embedded import DEMO, EngineFailed, EmbeddedSettings, EngineAddress, read_address, serve
 from tests.waiting import wait_until
 
 RED = (214, 30, 36)
@@ -76,7 +76,7 @@ def alive(pid: int) -> bool:
 
 
 async def test_a_folder_without_a_model_is_refused_at_once(tmp_path: Path):
-    with pytest.raises(EmbeddedFailed) as caught:
+    with pytest.raises(EngineFailed) as caught:
         await serve(EmbeddedSettings(tmp_path, model=tmp_path))
     assert caught.value.code == "model_missing"
 
@@ -86,7 +86,7 @@ async def test_a_broken_model_is_refused_with_the_engines_own_words(tmp_path: Pa
     broken.mkdir()
     (broken / "text.gguf").write_bytes((DEMO / "text.gguf").read_bytes()[:500_000])
     (broken / "mmproj.gguf").write_bytes((DEMO / "mmproj.gguf").read_bytes())
-    with pytest.raises(EmbeddedFailed) as caught:
+    with pytest.raises(EngineFailed) as caught:
         await serve(EmbeddedSettings(tmp_path, model=broken))
     assert caught.value.code == "engine_refused"
     assert not (tmp_path / "engine.json").exists()
@@ -96,7 +96,7 @@ async def test_a_missing_libgomp_is_told_by_its_name(tmp_path: Path, monkeypatch
     # What the loader says on a bare Linux; a stand-in for the wheel says it in its place.
     (tmp_path / "xllamacpp.py").write_text("raise ImportError('libgomp.so.1: cannot open shared object file')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    with pytest.raises(EmbeddedFailed) as caught:
+    with pytest.raises(EngineFailed) as caught:
         await serve(EmbeddedSettings(tmp_path))
     assert caught.value.code == "libgomp_missing"
 

@@ -1,0 +1,53 @@
+"""What the GPU says of itself, by NVML; the only place that knows it. Without a GPU or its driver there is nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pynvml as nvml  # pyright: ignore[reportMissingTypeStubs] : it has none
+
+_nvml: Any = nvml
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """The first GPU now: sizes in MiB, power in watts (0 where the card does not say it)."""
+
+    name: str
+    total: int
+    used: int
+    watts: float
+
+
+@contextmanager
+def _open() -> Generator[bool]:
+    try:
+        _nvml.nvmlInit()
+    except _nvml.NVMLError:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        _nvml.nvmlShutdown()
+
+
+def seen() -> Gpu | None:
+    """The first GPU, or None. Takes some milliseconds."""
+    with _open() as there:
+        if not there:
+            return None
+        try:
+            card = _nvml.nvmlDeviceGetHandleByIndex(0)
+            memory = _nvml.nvmlDeviceGetMemoryInfo(card)
+            name, total, used = _nvml.nvmlDeviceGetName(card), int(memory.total), int(memory.used)
+        except _nvml.NVMLError:
+            return None
+        try:
+            watts = _nvml.nvmlDeviceGetPowerUsage(card) / 1000
+        except _nvml.NVMLError:
+            watts = 0.0
+    return Gpu(str(name), total // 2**20, used // 2**20, watts)

@@ -1,6 +1,6 @@
 # Everything happens in .venv in this checkout; nothing needs root.
 .DEFAULT_GOAL := help
-.PHONY: help setup up test test-sglang lint bench-queue bench-road chaos demo-model lock
+.PHONY: help setup up test test-sglang lint bench-queue bench-road bench-context chaos demo-model lock
 
 BIN := .venv/bin
 SETUP := python3 .ci/setup.py
@@ -8,7 +8,7 @@ SETUP := python3 .ci/setup.py
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .venv/run.stamp: requirements.lock requirements-build.lock pyproject.toml .ci/setup.py
 	@$(SETUP) .venv run requirements.lock requirements-build.lock
@@ -43,6 +43,9 @@ bench-queue: .venv/run.stamp  ## the queue beside bare Redis streams; one JSON l
 
 bench-road: .venv/dev.stamp  ## what the service adds from update to engine and back; one JSON line last
 	@$(BIN)/python -m bench.road
+
+bench-context: .venv/dev.stamp .venv-sglang/run.stamp  ## what trimming leaves of SGLang's prefix cache; one JSON line last
+	@$(BIN)/python -m bench.context
 
 chaos: .venv/dev.stamp  ## kill every part at random under load (CHAOS_SECONDS=60); one JSON line last
 	@$(BIN)/python -m bench.chaos

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import statistics
@@ -24,9 +25,10 @@ def spread(seconds: Sequence[float]) -> dict[str, float]:
     return {f"{name}_ms": round(value * 1000, 3) for name, value in figures.items()} | {"n": len(seconds)}
 
 
-def target(measured: float, *, at_most: float) -> dict[str, float | bool]:
+def target(measured: float, *, at_most: float = math.inf, at_least: float = -math.inf) -> dict[str, float | bool]:
     """One target, met or not."""
-    return {"measured": round(measured, 3), "at_most": at_most, "ok": measured <= at_most}
+    bounds = {name: bound for name, bound in (("at_most", at_most), ("at_least", at_least)) if math.isfinite(bound)}
+    return {"measured": round(measured, 3), **bounds, "ok": at_least <= measured <= at_most}
 
 
 def finish(bench: str, results: Mapping[str, object], targets: Mapping[str, Mapping[str, float | bool]]) -> None:

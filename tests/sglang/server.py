@@ -27,7 +27,7 @@ START = 240.0  # seconds; 25 on a calm machine, 100 on a busy one
 class SGLang:
     """One server on one port of 127.0.0.1 and with one key, over all of its lives. The folder gets its log."""
 
-    def __init__(self, checkpoint: Path, folder: Path) -> None:
+    def __init__(self, checkpoint: Path, folder: Path, *flags: Any) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         self.address = EngineAddress(f"http://127.0.0.1:{port}", secrets.token_hex(16))
@@ -45,6 +45,7 @@ class SGLang:
             "--mm-process-config", json.dumps(media),  # else it does not say what the checkpoint's processor does
             "--device", "cpu", "--attention-backend", "torch_native", "--disable-overlap-schedule",
             "--sleep-on-idle",  # without it an idle server burns a core
+            *flags,
         ]  # fmt: skip
         self._environ = {
             "PATH": os.environ["PATH"], "HOME": str(folder), "TMPDIR": str(folder), "PYTHONPATH": str(SHIM),

@@ -19,6 +19,7 @@ from tests.emulators.telegram import TelegramEmulator
 
 TO_100 = ", ".join(str(n) for n in range(1, 101)) + "."
 COUNT, COLOUR = "Count to one hundred.", "What colour is this?"
+WAYS = ("mention", "public", "private", "dm")  # to ask on Discord
 
 
 def picture(colour: str) -> bytes:
@@ -128,24 +129,26 @@ class OnDiscord:
         self.places.append(self._user.private)
 
     async def ask(self) -> Question:
-        """First in private, then in channels: a count by mention, then photos by mention, command or in private."""
-        turn, user = (self.asked - 1) % self.conversation, self._user
-        if self.asked and not turn:
-            self.places.append(self.discord.guild().channel(f"place-{user.id}-{self.asked}"))
-        here = self.places[-1]
-        way = self._chance.choice(("mention", "public", "private", "dm")) if self.asked else "dm"
+        """First in private, then in channels: a count by mention, then photos in any way."""
+        turn, first = (self.asked - 1) % self.conversation, not self.asked
+        if not (first or turn):
+            self.places.append(self.discord.guild().channel(f"place-{self._user.id}-{self.asked}"))
         self.asked += 1
-        if self.asked > 1 and not turn:
-            return self._said(await user.says(here, COUNT, mention=True), here, TO_100)
-        colour = self._chance.choice((*PICTURES,))
+        if not (first or turn):
+            return await self.by("mention", TO_100)
+        return await self.by("dm" if first else self._chance.choice(WAYS), self._chance.choice((*PICTURES,)))
+
+    async def by(self, way: str, answer: str) -> Question:
+        """Ask what has this answer, in the newest place or (dm) in private; `public` and `private` are the command."""
+        user, photo, here = self._user, PICTURES.get(answer), self._user.private if way == "dm" else self.places[-1]
+        files = [("photo.jpg", photo)] if photo else []
         if way in ("public", "private"):
-            command = await user.slash(
-                "ask", here, question=COLOUR, image=(f"{colour}.jpg", PICTURES[colour]), private=way == "private"
+            private = way == "private"
+            return self._commanded(
+                await user.slash("ask", here, question=COLOUR, image=files[0], private=private), answer
             )
-            return self._commanded(command, colour)
-        place = here if way == "mention" else user.private
-        files = [(f"{colour}.jpg", PICTURES[colour])]
-        return self._said(await user.says(place, COLOUR, files, mention=way == "mention"), place, colour)
+        asked = await user.says(here, COLOUR if photo else COUNT, files, mention=way == "mention")
+        return self._said(asked, here, answer)
 
     def surplus(self) -> int:
         """Whole answers to nothing in particular, beyond those to commands of which Discord took no answer.

@@ -31,13 +31,14 @@ class Commands:
         """Whether this message goes on. A stranger is told once a day, in private; a group hears nothing."""
         if incoming.command == "start" and incoming.argument:
             made = await self._limits.redeem(incoming.argument, incoming.person)
-            if made or await self._limits.admits(incoming.person, incoming.chat):
+            if made or await self._limits.admits(incoming.person, *incoming.chats):
                 admin = made or await self._limits.is_admin(incoming.person)  # the link was pressed, or read, twice
                 await self._say(incoming, "command.admin" if admin else "command.admin_expired")
                 return False
-        if await self._limits.admits(incoming.person, incoming.chat):
+        if await self._limits.admits(incoming.person, *incoming.chats):
             return True
-        if not incoming.where.group and await self._limits.first_visit_today(incoming.person):
+        private = not incoming.where.group and await self._limits.first_visit_today(incoming.person)
+        if private or incoming.where.via:  # who gave a command waits for a word
             await self._say(incoming, "command.stranger", person=incoming.person)
         return False
 
@@ -64,8 +65,9 @@ class Commands:
                 await self._stores.history.restart(incoming.conversation)
                 await self._say(incoming, "command.new")
             case "stop":
-                if not stopped + await self.stop(incoming):  # else every stopped answer says so itself
-                    await self._say(incoming, "command.stop_nothing")
+                stopped += await self.stop(incoming)
+                if not stopped or incoming.where.via:  # else every stopped answer says so itself
+                    await self._say(incoming, "button.stopping" if stopped else "command.stop_nothing")
             case "forget":
                 for person in await self._stores.people.aliases(incoming.person):
                     await self._stores.queue.cancel(person)
@@ -77,7 +79,9 @@ class Commands:
             case "context":
                 await self._context(incoming)
             case "start":
-                await self._say(incoming, "command.added" if incoming.where.group else "command.start")
+                await self._say(
+                    incoming, "command.added" if incoming.where.group and not incoming.where.via else "command.start"
+                )
             case _:
                 await self._help(incoming)
         return True
@@ -89,7 +93,7 @@ class Commands:
             case "added":
                 await asyncio.sleep(SETTLED)
                 moved = await self._home(incoming) != chat
-                if not moved and await self._limits.admits(incoming.person, incoming.chat):
+                if not moved and await self._limits.admits(incoming.person, *incoming.chats):
                     await self._say(incoming, "command.added")
             case "left":  # nobody reads these answers: the engine is free for others
                 here = f"{platform}:{chat}:", f"{platform}:{await self._home(incoming)}:"
@@ -133,7 +137,8 @@ class Commands:
 
     async def _help(self, incoming: Incoming) -> None:
         """What can be done here, and what the model that runs can do."""
-        words = [say(incoming.language, "command.help_group" if incoming.where.group else "command.help")]
+        kind = "_discord" if incoming.where.via else "_group" if incoming.where.group else ""
+        words = [say(incoming.language, f"command.help{kind}")]
         model = await self._stores.health.model()
         if model:
             demo = "help_demo" if model.demo else "help_model"

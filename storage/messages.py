@@ -27,13 +27,26 @@ class Refused(Exception):
 
 
 class Address(Record, frozen=True):
-    """Where a reply goes: a chat of a platform, and the message that asked."""
+    """Where a reply goes: a chat of a platform, and the message that asked.
+
+    `via` is a platform's own, passing way to answer what was no message (a command, a press), in the platform's words.
+    """
 
     platform: str
     chat: str
     message: str = ""
     thread: str = ""
     group: bool = False
+    via: str = ""
+
+    @property
+    def bucket(self) -> str:
+        """What its platform counts a rate by."""
+        return self.via or self.chat
+
+    def moved(self, chat: str) -> Address:
+        """The same asker in another chat."""
+        return msgspec.structs.replace(self, chat=chat, message="")
 
 
 class Photo(Record, frozen=True):

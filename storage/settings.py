@@ -63,12 +63,18 @@ def days(value: str) -> int:
     return number
 
 
-def web_url(value: str) -> str:
+def web_url(value: str, *schemes: str) -> str:
     """An http or https address with a host, without its trailing slash."""
     url = urlsplit(value)
-    if url.scheme not in ("http", "https") or not url.hostname or url.port == 0:  # `port` itself raises for a bad one
+    # `port` itself raises for a bad one.
+    if url.scheme not in (schemes or ("http", "https")) or not url.hostname or url.port == 0:
         raise ValueError(value)
     return value.rstrip("/")
+
+
+def socket_url(value: str) -> str:
+    """A ws or wss address with a host, without its trailing slash."""
+    return web_url(value, "ws", "wss")
 
 
 def redis_url(value: str) -> str:

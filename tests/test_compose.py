@@ -55,8 +55,15 @@ def test_every_variable_is_a_setting():
 
 def test_no_role_is_given_another_roles_secret():
     for name, service in ours().items():
-        assert name == "telegram" or not any("TOKEN" in variable for variable in service["environment"])
+        tokens = {variable for variable in service["environment"] if "TOKEN" in variable}
+        assert tokens == ({f"ASKPIX_{name.upper()}_TOKEN_FILE"} if name in askpix.PLATFORMS else set())
         assert name == "worker" or not any("ENGINE" in variable for variable in service["environment"])
+
+
+def test_a_platform_without_a_token_can_be_left_out():
+    assert {name: service["profiles"] for name, service in services().items() if "profiles" in service} == {
+        name: [name] for name in askpix.PLATFORMS
+    }
 
 
 def test_every_name_that_is_referred_to_is_defined():

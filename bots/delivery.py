@@ -39,6 +39,7 @@ class Delivery:
         self.tools = Tools(surface, replies, queue, Pace(), self._outbox)
         self._followers: dict[str, Follower] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._resumed = asyncio.Event()  # what a former life left open is followed
 
     def follow(self, ask: Ask) -> None:
         """Show a fresh ask from now on."""
@@ -54,6 +55,7 @@ class Delivery:
 
     async def reach(self, person: str, where: Address) -> None:
         """Somebody spoke to us: show what could not be shown before that."""
+        await self._resumed.wait()
         for follower in [*self._followers.values()]:
             if follower.ask.person == person:
                 await follower.reach(where)
@@ -93,6 +95,7 @@ class Delivery:
             for finished in pending:
                 await self._end(finished)
             after = pending[-1].entry
+        self._resumed.set()
         while True:
             for finished in await self._replies.finished(self._outbox):
                 await self._end(finished)

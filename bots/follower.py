@@ -90,6 +90,7 @@ class Follower:
         self._plain = False
         self._closed = False
         self._held = False  # until its asker speaks to us again
+        self._way: Address | None = None  # the last in which they did
         self._offer_file = False
         self._backoff = FIRST_BACKOFF
         self._ended = asyncio.Event()
@@ -133,10 +134,11 @@ class Follower:
         self._changed.set()
 
     async def reach(self, where: Address) -> None:
-        """Its asker spoke to us, here: what had to wait for that can be shown."""
+        """Its asker spoke to us, here: what has to wait for that, or soon will, can be shown."""
+        self._way = where
         if self._held:
             self._held = False
-            await self._go(where)
+            await self._reached()
             self._changed.set()
 
     def refresh(self) -> None:
@@ -245,11 +247,18 @@ class Follower:
         except Moved as moved:
             await self._go(where.moved(moved.chat))
         except Later:
-            self._held = True
+            self._held = not await self._reached()
         except Closed:
             log.info("%s: the chat is closed", self.ask.id)
             self._closed = True
         return False
+
+    async def _reached(self) -> bool:
+        """Answer where its asker spoke to us last; False when that was tried, or never was."""
+        way, self._way = self._way, None
+        if way:
+            await self._go(way)
+        return way is not None
 
     async def _go(self, where: Address) -> None:
         """Answer at another place; the slots of the former one are lost."""

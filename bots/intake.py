@@ -170,8 +170,9 @@ class Intake:
     async def _admit(self, messages: list[Incoming], stopped: int) -> None:
         messages = await self._commands.at_home(messages)
         lead = next((message for message in messages if message.command), messages[0])
-        if lead.where.via:
-            await self._delivery.reach(lead.person, structs.replace(lead.where, via=lead.press))
+        if lead.where.via or not lead.where.group:
+            way = structs.replace(lead.where, via=lead.press) if lead.where.via else lead.where
+            await self._delivery.reach(lead.person, way)
         if lead.button:
             await self._buttons.press(lead)
             return

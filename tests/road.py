@@ -1,4 +1,4 @@
-"""The whole road with real processes: an emulated Telegram, `askpix up`, and an engine that says what it was shown."""
+"""The whole road with real processes: emulated platforms, `askpix up`, and an engine that says what it was shown."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.canary import number_of
+from tests.emulators.discord_emulator import DiscordEmulator
 from tests.emulators.engine import Request, StubEngine
 from tests.emulators.server import Json
 from tests.emulators.telegram import TelegramEmulator
@@ -69,18 +70,29 @@ class Road:
 @asynccontextmanager
 async def open_road(
     folder: Path, *, reply: Callable[[Json], Any] = describe, delay: float = 0.0, first_delay: float = 0.0,
-    privacy: bool = True, **settings: str,
+    privacy: bool = True, discord: DiscordEmulator | None = None, **settings: str,
 ) -> AsyncGenerator[Road]:  # fmt: skip
-    """Everything runs; everybody may ask, and one person is admin. Settings are ASKPIX_… without the prefix."""
+    """Everything runs; everybody may ask, and one person is admin. Settings are ASKPIX_… without the prefix.
+
+    With a Discord, which is started already, it is the only platform.
+    """
     async with (
         TelegramEmulator(privacy=privacy) as telegram,
         StubEngine(reply, delay=delay, first_delay=first_delay) as engine,
         askpix_up(
-            folder, TELEGRAM_TOKEN=telegram.token, TELEGRAM_API_URL=telegram.url, ENGINE_URL=engine.url,
-            **{"OPEN": "1", "ADMINS": f"telegram:{ADMIN}"} | settings,
+            folder, ENGINE_URL=engine.url,
+            **on_discord(discord) if discord else {"TELEGRAM_TOKEN": telegram.token, "TELEGRAM_API_URL": telegram.url},
+            **{"OPEN": "1", "ADMINS": f"telegram:{ADMIN} discord:{ADMIN}"} | settings,
         ) as askpix,
     ):  # fmt: skip
         road = Road(telegram, engine, askpix)
         for user in (road.ann, road.ben, road.admin):
             assert user.private
         yield road
+
+
+def on_discord(discord: DiscordEmulator) -> dict[str, str]:
+    """The settings of a bot there."""
+    return {
+        "DISCORD_TOKEN": discord.token, "DISCORD_API_URL": discord.api_url, "DISCORD_GATEWAY_URL": discord.gateway_url,
+    }  # fmt: skip

@@ -28,6 +28,7 @@ discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # a bot t
 
 AWAY = (discord.DiscordServerError, discord.GatewayNotFound, aiohttp.ClientError, OSError, TimeoutError)
 LOOK_BACK = 3600  # seconds of a channel's messages that are read again after a time without connection
+AGAIN = 10.0  # seconds before what could not be read is tried again
 DIRECT = 100  # chats of persons that are looked at then, the newest first
 LONGEST = 4000  # characters in a form's field, by Discord's rule
 WITH_CODE = ("start", "link")
@@ -90,6 +91,7 @@ class Client(discord.Client):
         self._inbox = inbox
         self._sees = sees
         self._acks: dict[str, asyncio.Task[None]] = {}
+        self._order = asyncio.Lock()  # of messages: none stands before an older one
         self._back = asyncio.Event()  # there may be messages that nobody told us of
         self._session = self._caught_up = 0  # the present one, and the last whose beginning was caught up with
         self.add_dynamic_items(Press)
@@ -220,7 +222,9 @@ class Client(discord.Client):
 
     async def _write(self, message: discord.Message, edited: str = "") -> None:
         incoming = of_message(message, self.user.id if self.user else 0, sees=self._sees, edited=bool(edited))
-        if incoming:
+        if not incoming:
+            return
+        async with self._order:
             await persist(partial(self._inbox.put, f"{message.id}{edited}", encode(incoming)))
             if self._caught_up == self._session and not edited:  # else what lies before is still to be read
                 await persist(partial(self._inbox.pass_by, incoming.where.chat, str(message.id)))
@@ -242,11 +246,15 @@ class Client(discord.Client):
             await self._back.wait()
             self._back.clear()
             session = self._session
-            await self._catch_up()
-            self._caught_up = session
+            if await self._catch_up():
+                self._caught_up = session
+            else:
+                self._back.set()
+                await asyncio.sleep(AGAIN)
 
-    async def _catch_up(self) -> None:
-        """Read what was written in each channel since we last heard of it, the oldest first; once, by the inbox."""
+    async def _catch_up(self) -> bool:
+        """Read what was written in each channel since we last heard of it, the oldest first; False if one cannot be."""
+        whole = True
         floor = discord.utils.time_snowflake(discord.utils.utcnow()) - (LOOK_BACK * 1000 << 22)
         passed = {int(chat): int(last) for chat, last in (await persist(self._inbox.passed)).items()}
         ours = {channel.id: channel for guild in self.guilds for channel in _written(guild)}
@@ -255,14 +263,18 @@ class Client(discord.Client):
         for chat in (*active, *direct):
             message, after = None, discord.Object(max(floor, passed.get(chat, 0)))
             try:
-                async for message in self.get_partial_messageable(chat).history(
-                    after=after, limit=None, oldest_first=True
-                ):
+                # Whole: of a channel of which only the id is known, every message looks like a direct one.
+                channel = ours.get(chat) or cast("Any", await self.fetch_channel(chat))
+                async for message in channel.history(after=after, limit=None, oldest_first=True):
                     await self._write(message)
                 if message:
                     await persist(partial(self._inbox.pass_by, str(chat), str(message.id)))
-            except (discord.HTTPException, *AWAY) as error:
+            except (discord.RateLimited, *AWAY) as error:
+                log.warning("a channel cannot be read yet: %s", describe(error))
+                whole = False
+            except discord.DiscordException as error:
                 log.info("a channel cannot be read: %s", describe(error))
+        return whole
 
 
 def _written(guild: discord.Guild) -> list[Any]:

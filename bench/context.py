@@ -3,7 +3,8 @@
 `make bench-context` starts SGLang on this machine's CPU; `python -m bench.context --engine URL --context 32768` takes a
 server that runs, started with --enable-cache-report, and needs only aiohttp, msgspec and pillow. Every turn (question
 and answer) takes --share of the high mark in tokens, every fifth brings a photo, which is part of that. Answers are
-replayed, not generated: the engine computes them too, which it need not in a real chat. So the shares here are low.
+replayed: the engine computes them as it need not in a real chat, where it has just said them. --generated lets it say
+them, to their whole length, which takes longer.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from PIL import Image
 
 from bench.report import finish, say, target
 from inference.budget import answer_reserve, fit, low_mark
-from inference.engine import Engine, EngineAddress, EngineError, Generation, Wishes
+from inference.engine import SAMPLING, Engine, EngineAddress, EngineError, Generation, Wishes
 from inference.prompt import OPENING, SYSTEM, messages, template
 from storage.messages import Photo, Turn
 
@@ -141,27 +142,35 @@ async def written(engine: Engine, questions: int, high: int, share: float) -> Sc
     return script
 
 
-async def replay(engine: Engine, script: Script, way: Trim, base: int, context: int) -> Tally:
-    """Ask every question of a script, trimmed in this way; one token of an answer shows that the prompt was read."""
+async def replay(engine: Engine, script: Script, way: Trim, base: int, context: int, *, generated: bool) -> Tally:
+    """Ask every question of a script, trimmed in this way; one token of an answer shows that the prompt was read.
+
+    generated: the answer is the engine's own, as long as the script's, and takes its place.
+    """
     tally, salt, first = Tally(), uuid.uuid4().hex, 0
     for last in range(0, len(script.turns), 2):
         turns, size = way(script.turns[first : last + 1], script.tokens[first : last + 1], base, context)
         trimmed, first = first < last + 1 - len(turns), last + 1 - len(turns)
-        generation, began = Generation(), time.monotonic()
+        generation, began, seconds, text = Generation(), time.monotonic(), 0.0, ""
         stream = engine.stream(
-            messages(turns, script.kept), rid=uuid.uuid4().hex, salt=salt, max_tokens=1, generation=generation
-        )
+            messages(turns, script.kept), rid=uuid.uuid4().hex, salt=salt, generation=generation,
+            max_tokens=script.tokens[last + 1] if generated else 1,
+        )  # fmt: skip
         try:
             async with aclosing(stream):
-                async for _ in stream:
-                    pass
+                async for delta in stream:
+                    seconds = seconds or time.monotonic() - began
+                    text += delta
         except EngineError as error:
             say(f"  question {last // 2 + 1}, {size} tokens: {error}")
             tally.refused_from = last // 2 + 1
             break
         tally.trims += trimmed
         tally.miscounted += generation.prompt_tokens != size
-        tally.add(generation, time.monotonic() - began, later=last > 0 and not trimmed)
+        tally.add(generation, seconds, later=last > 0 and not trimmed)
+        if generated:
+            script.turns[last + 1] = Turn("assistant", text)
+            script.tokens[last + 1] = await counted(engine, script.turns[last + 1], script.kept)
     return tally
 
 
@@ -196,11 +205,11 @@ async def measure(options: argparse.Namespace) -> None:
         found: dict[str, dict[str, dict[str, float | int | None]]] = {}
         largest = 0
         for questions in options.questions:
-            script = await written(engine, questions, high, options.share)
-            pairs = zip(script.tokens[::2], script.tokens[1::2], strict=True)
-            largest = max(largest, *(question + answer for question, answer in pairs))
             for name, way in WAYS.items():
-                tally = await replay(engine, script, way, base, model.context)
+                script = await written(engine, questions, high, options.share)
+                tally = await replay(engine, script, way, base, model.context, generated=options.generated)
+                pairs = zip(script.tokens[::2], script.tokens[1::2], strict=True)
+                largest = max(largest, *(question + answer for question, answer in pairs))
                 found.setdefault(str(questions), {})[name] = tally.figures()
                 say(f"{questions} questions, {name}: {tally.figures()}")
     longest = found[str(max(options.questions))]
@@ -209,7 +218,8 @@ async def measure(options: argparse.Namespace) -> None:
         "context",
         {
             "model": model.name, "context": model.context, "high_mark": high, "low_mark": low_mark(high),
-            "turn_tokens": round(options.share * high), "largest_turn": round(largest / high, 4), "runs": found,
+            "answers": "generated" if options.generated else "replayed", "turn_tokens": round(options.share * high),
+            "largest_turn": round(largest / high, 4), "runs": found,
         },
         {
             "cached_between_trims": target(float(ours["cached_between_trims"] or 0), at_least=0.95),
@@ -229,7 +239,13 @@ def main() -> None:
     parser.add_argument("--context", type=int, default=4096, help="tokens (4096)")
     parser.add_argument("--share", type=float, default=0.025, help="tokens of a turn, of the high mark (0.025)")
     parser.add_argument("--questions", type=int, nargs="+", default=[10, 50, 200])
-    asyncio.run(measure(parser.parse_args()))
+    parser.add_argument(
+        "--generated", action="store_true", help="the engine's own answers, as long as the replayed ones"
+    )
+    options = parser.parse_args()
+    if options.generated:
+        SAMPLING["ignore_eos"] = True
+    asyncio.run(measure(options))
 
 
 if __name__ == "__main__":

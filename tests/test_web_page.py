@@ -165,6 +165,15 @@ async def test_a_new_chat_is_empty_and_frees_the_engine(site: Site) -> None:
         await ann.answered("saw nothing: Hello")
 
 
+async def test_context_says_what_this_chat_has_shown(site: Site) -> None:
+    async with site.visit() as ann:
+        await ann.ask("hello")
+        await ann.answered("saw nothing: hello")
+        await ann.ask("/context")
+        await expect(ann.answers).to_have_count(2)
+        await expect(ann.answers.last).to_contain_text("▱▱▱▱▱▱▱▱▱ 0 %: ")
+
+
 async def test_forget_leaves_no_file(site: Site) -> None:
     async with site.visit() as ann:
         await ann.attach(ALBUM[0])

@@ -40,11 +40,11 @@ class Desk:
 
     async def ask(
         self, id: str, text: str = "", *, person: str = "telegram:1", photos: tuple[Photo, ...] = (),
-        quote: Quote | None = None, epoch: int = 0,
+        quote: Quote | None = None, epoch: int = 0, conversation: str = "",
     ) -> Ask:  # fmt: skip
         """Put a question into the queue."""
         ask = Ask(
-            id=id, person=person, conversation=f"{person}:chat", lane=person, outbox=OUTBOX,
+            id=id, person=person, conversation=conversation or f"{person}:chat", lane=person, outbox=OUTBOX,
             where=Address("telegram", "1", "7"), question=Turn("user", text or f"question {id}", photos, quote),
             epoch=epoch,
         )  # fmt: skip

@@ -137,6 +137,23 @@ async def test_two_questions_of_one_user_on_two_platforms_are_answered_at_once_a
     assert all(len(request.body["messages"]) == 2 for request in desk.stub.requests)
 
 
+async def test_two_at_once_of_one_who_joined_two_platforms_are_answered_in_turn_and_apart(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+):
+    """One lane, but two conversations: neither sees or trims the other's turns."""
+    monkeypatch.setattr(module, "PROBE_EVERY", 0.1)
+    chats = [f"{platform}:1:1" for platform in ("telegram", "discord")]
+    async with working(desk):
+        for chat in chats:
+            await desk.ask(chat, chat, conversation=chat)
+        for chat in chats:
+            assert isinstance(await desk.final(chat), Done)
+            assert [turn.text for turn in await desk.stores.history.read(chat, 0)] == [chat, ANSWER]
+            view = await desk.stores.history.view(chat)
+            assert view and view.turns == 1
+    assert desk.stub.peak == 1
+
+
 async def test_a_clock_that_jumps_moves_no_turn(desk: Desk, monkeypatch: pytest.MonkeyPatch):
     real = time.time
     for number, jump in enumerate((0, 400 * keys.DAY, -400 * keys.DAY, 0)):

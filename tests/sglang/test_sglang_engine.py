@@ -16,7 +16,7 @@ from PIL import Image
 
 from inference.engine import Engine, EngineAddress, EngineDown, EngineRefused, Generation
 from inference.prompt import SYSTEM, messages
-from storage.messages import Model, Photo, Turn
+from storage.messages import Model, Photo, Quote, Turn
 from storage.vision import PixelLimits, fit, image_tokens
 from tests.emulators.server import Json
 from tests.inference.counting import check_counts, counted
@@ -115,6 +115,18 @@ async def test_a_follow_up_finds_all_that_came_before_in_the_cache(engine: Engin
     turns += [Turn("assistant", text), Turn("user", "And now?")]
     _, second = await told(engine, messages(turns, kept), salt=salt)
     assert second.cached_tokens >= first.prompt_tokens - 1
+
+
+async def test_what_is_quoted_comes_behind_all_that_is_cached(engine: Engine):
+    photo, data = picture(320, 192, 3)
+    other, other_data = picture(256, 256, 4)
+    turns, kept = [Turn("user", "What is this?", (photo,))], {photo.sha256: data, other.sha256: other_data}
+    salt = uuid.uuid4().hex
+    text, first = await told(engine, messages(turns, kept), salt=salt)
+    turns += [Turn("assistant", text), Turn("user", "And this?", quote=Quote("look", (other, photo)))]
+    _, second = await told(engine, messages(turns, kept), salt=salt)
+    assert second.cached_tokens >= first.prompt_tokens - 1
+    assert second.prompt_tokens == await counted(engine, turns, kept)
 
 
 async def test_the_cache_knows_another_person_and_another_photo(engine: Engine):

@@ -14,7 +14,7 @@ It outlives its bots: kill one with SIGKILL, start the next. How a test uses it:
         modal = await (clicked := await ann.context("Ask about this image", message)).shows_modal()
         sent = await ann.submit(clicked, {"question": "what?"})       # by custom_id or label; file uploads: [bytes]
         said = await ann.says(channel, "what?", [("a.png", b"...")], reply_to=message, mention=True, ping=False)
-        await ann.dm("hello"); await ann.edits(said, "hi"); await ann.deletes(said); await ann.reacts(said, "👍")
+        await ann.dm("hello"); await ann.edits(said, "hi"); await ann.deletes(said); await ann.forwards(channel, said)
         await (await ann.types("ask", "style", "po", channel)).offers()           # autocomplete
         await ann.reads_when(channel, lambda texts: texts == ["done"])  # the bot's texts as ann reads them
         await channel.wait_for(lambda texts: ...)            # the same without ephemeral ones

@@ -101,6 +101,15 @@ class User:
         world.tell_message("MESSAGE_CREATE", message)
         return message
 
+    async def forwards(self, channel: Channel, message: Json) -> Json:
+        """Forward a message: a copy of what it holds, without its author."""
+        origin = self._enter(self.world.channels[int(message["channel_id"])])
+        kept = ("content", "attachments", "embeds", "components", "timestamp", "edited_timestamp", "flags", "type")
+        copy: Json = {key: message[key] for key in (*kept, "mentions", "mention_roles")}
+        copy["sticker_items"] = message.get("sticker_items", [])
+        about = reference(origin, message) | {"type": 1}
+        return await self.says(channel, message_reference=about, message_snapshots=[{"message": copy}], flags=1 << 14)
+
     async def dm(self, text: str = "", files: Iterable[Any] = (), reply_to: Json | None = None, **fields: Any) -> Json:
         """Write to the bot in private."""
         return await self.says(self.private, text, files, reply_to, **fields)

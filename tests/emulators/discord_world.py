@@ -232,16 +232,25 @@ class World:
         """
         shown = wire(message)
         shown["attachments"] = [self.signed(each) for each in message["attachments"]]
-        if not (whole or self._open(message)):
-            shown.update(BLANKED)
+        blank = {} if whole or self._open(message) else BLANKED
+        shown.update(blank)
+        if blank:
             shown.pop("poll", None)
+        if "message_snapshots" in message:
+            shown["message_snapshots"] = [
+                self._snapshot(each["message"], blank) for each in message["message_snapshots"]
+            ]
         reference: Any = message.get("message_reference")
-        if deep and reference:
+        if deep and reference and reference["type"] == 0:
             channel = self.channels[int(reference["channel_id"])]
             quoted = channel.find(int(reference["message_id"]))
             inner = whole if quoted_whole is None else quoted_whole
             shown["referenced_message"] = self.show(quoted, whole=inner, deep=False) if quoted else None
         return shown
+
+    def _snapshot(self, copy: Json, blank: Json) -> Json:
+        """The copy within a forwarded message, as blank as that."""
+        return {"message": copy | {"attachments": [self.signed(each) for each in copy["attachments"]]} | blank}
 
     def _open(self, message: Json) -> bool:
         """Whether a bot without the intent may read this."""

@@ -151,8 +151,11 @@ async def test_messages_come_blank_or_whole(emulator: DiscordEmulator, bot: Bot)
         await ann.says(channel, "secret", [("cat.png", b"cat")])
         await ann.says(thread, "what?", [("cat.png", b"cat")], mention=True)
         await ann.dm("hello")
-        await wait_until(lambda: len(bot.heard) == 3)
-    blank, asked, private = bot.heard
+        await ann.forwards(ann.private, channel.messages[0])
+        await wait_until(lambda: len(bot.heard) == 4)
+    blank, asked, private, forwarded = bot.heard
+    (copy,) = forwarded.message_snapshots
+    assert (copy.content, [each.filename for each in copy.attachments]) == ("secret", ["cat.png"])
     assert (blank.content, blank.attachments, str(blank.channel)) == ("", [], "general")
     assert bot.user in asked.mentions and isinstance(asked.channel, discord.Thread)
     assert [each.filename for each in asked.attachments] == ["cat.png"]

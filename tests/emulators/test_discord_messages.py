@@ -259,6 +259,21 @@ async def test_what_a_bot_without_the_intent_may_read(emulator: DiscordEmulator,
         assert (event["content"], event["attachments"][0]["filename"]) == ("private", "cat.png")
 
 
+async def test_a_forwarded_message_is_a_copy_as_blank_as_any_other(emulator: DiscordEmulator, raw: RawBot) -> None:
+    ann, channel = emulator.user(1001), emulator.guild().channel()
+    photo = await ann.says(channel, "look", [("cat.png", b"cat")])
+    async with raw.gateway() as socket:
+        await socket.ready()
+        await ann.forwards(channel, photo)
+        event = await socket.event("MESSAGE_CREATE")
+        assert seen(event["message_snapshots"][0]["message"]) == BLANK and "referenced_message" not in event
+        await ann.forwards(ann.private, photo)
+        (copy,) = (await socket.event("MESSAGE_CREATE"))["message_snapshots"]
+        assert copy["message"]["content"] == "look" and "author" not in copy["message"]
+        async with raw.session.get(copy["message"]["attachments"][0]["url"]) as response:
+            assert await response.read() == b"cat"
+
+
 async def test_with_the_intent_all_is_whole() -> None:
     async with DiscordEmulator(message_content=True) as emulator:
         async with aiohttp.ClientSession() as session:

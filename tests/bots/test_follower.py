@@ -47,6 +47,7 @@ async def shown(desk: Desk) -> AsyncIterator[Shown]:
     await desk.stores.queue.enqueue(make_ask("a"))
     found = Shown(desk, await desk.claim())
     await found.shows("…")
+    await wait_until(lambda: bool(found.follower._slots))  # pyright: ignore[reportPrivateUsage] : the store has it too
     yield found
     await end([found.task])
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import askpix
-from bots.commands import IN_GROUPS
+from bots.commands import IN_GROUPS, NAMES
 from bots.phrases import LANGUAGES, language_of, phrases, say
 from bots.wording import duration, ending, waiting
 from storage.messages import Cancelled, Done, Failed, Queued, Waiting
@@ -42,15 +42,15 @@ def said() -> Iterator[tuple[str, str, set[str] | None]]:
                 continue
             given = {keyword.arg for keyword in call.keywords}
             known = None if None in given or (len(call.args) > 1 and name == "Failed") else {str(arg) for arg in given}
-            for code in codes(call):
+            for code in codes(call.args[name == "say" : 2]):  # say() begins with the language
                 shown = f"cli.{code}" if name in OF_THE_COMMAND_LINE else code
                 # EngineFailed carries its one argument by position; the command line adds a setting's meaning.
                 yield f"{file.name}:{call.lineno}", shown, None if name in OF_THE_COMMAND_LINE else known
 
 
-def codes(call: ast.Call) -> list[str]:
+def codes(arguments: list[ast.expr]) -> list[str]:
     """The codes among a call's arguments: a constant, or the constants that a condition chooses from."""
-    for argument in call.args[:2]:
+    for argument in arguments:
         choices = [argument.body, argument.orelse] if isinstance(argument, ast.IfExp) else [argument]
         found = [each.value for each in choices if isinstance(each, ast.Constant) and isinstance(each.value, str)]
         if found:
@@ -104,7 +104,7 @@ def test_no_sentence_is_empty_or_long(language: str) -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_menus_commands_and_settings_are_described(language: str) -> None:
     known = phrases(language)
-    assert {f"menu.{name}" for name in IN_GROUPS} == {code for code in known if code.startswith("menu.")}
+    assert {f"menu.{name}" for name in (*IN_GROUPS, "start")} == {code for code in known if code.startswith("menu.")}
     for name in IN_GROUPS:
         assert len(known[f"menu.{name}"]) <= 256  # Telegram's limit
         assert f"/{name}" in known["command.help_group"]
@@ -112,6 +112,33 @@ def test_menus_commands_and_settings_are_described(language: str) -> None:
     assert settings == {code for code in known if code.startswith("setting.")}
     commands = {f"help.{command.callback.__name__}" for command in askpix.app.registered_commands if command.callback}
     assert commands | {"help.askpix"} == {code for code in known if code.startswith("help.")}
+
+
+@pytest.mark.parametrize("language", ["en", "zh", "zh-TW"])
+def test_what_discord_shows_of_our_commands_keeps_its_rules(language: str) -> None:
+    known = phrases(language)
+    names = {name: known[f"discord.name_{name}"] for name in ("ask", "start", *NAMES)}
+    assert len(set(names.values())) == len(names)
+    for name in (*names.values(), known["discord.name_code"]):
+        assert re.fullmatch(r"[-_\w]{1,32}", name) and name == name.lower()
+    assert 0 < len(known["discord.name_menu"]) <= 32
+    described = [known[f"menu.{name}"] for name in names]
+    described += [known[f"discord.{code}"] for code in ("code", "ask_question", "ask_image", "ask_private")]
+    assert all(0 < len(sentence) <= 100 for sentence in described)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_what_discord_shows_of_a_form_keeps_its_rules(language: str) -> None:
+    known = phrases(language)
+    shown = [known[f"discord.{code}"] for code in ("form", "ask_question", "seen", "private", "public")]
+    assert all(0 < len(words) <= 45 for words in shown)
+    assert all(len(known[f"button.{code}"]) <= 80 for code in ("stop", "again", "follow", "file"))
+
+
+def test_a_third_language_of_discord_s_names_knows_no_code_that_english_lacks() -> None:
+    """What it does not say itself is said in zh."""
+    assert {code.split(".")[0] for code in phrases("zh-TW")} == {"discord", "menu"}
+    assert phrases("zh-TW").keys() <= phrases("en").keys()
 
 
 def test_a_code_or_an_argument_that_nobody_knows_is_an_error() -> None:

@@ -228,6 +228,8 @@ class Client(discord.Client):
             await persist(partial(self._inbox.put, f"{message.id}{edited}", encode(incoming)))
             if self._caught_up == self._session and not edited:  # else what lies before is still to be read
                 await persist(partial(self._inbox.pass_by, incoming.where.chat, str(message.id)))
+            elif not incoming.where.group:  # nobody else tells us that there is this chat
+                await persist(partial(self._inbox.meet, incoming.where.chat, str(message.id)))
 
     async def _sync(self) -> None:
         while True:

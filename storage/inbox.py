@@ -45,8 +45,15 @@ class Inbox:
 
     async def pass_by(self, chat: str, message: str) -> None:
         """Remember up to which message a chat was read."""
+        await self._pass("HSET", chat, message)
+
+    async def meet(self, chat: str, message: str) -> None:
+        """Remember a chat from this message on, unless it is known already."""
+        await self._pass("HSETNX", chat, message)
+
+    async def _pass(self, how: str, chat: str, message: str) -> None:
         async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.hset(keys.passed(self._platform), chat, message)
+            pipe.execute_command(how, keys.passed(self._platform), chat, message)
             pipe.expire(keys.passed(self._platform), keys.HISTORY_TTL)
             await pipe.execute()
 

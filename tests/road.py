@@ -70,7 +70,7 @@ class Road:
 @asynccontextmanager
 async def open_road(
     folder: Path, *, reply: Callable[[Json], Any] = describe, delay: float = 0.0, first_delay: float = 0.0,
-    privacy: bool = True, discord: DiscordEmulator | None = None, **settings: str,
+    privacy: bool = True, discord: DiscordEmulator | None = None, slots: int = 4, **settings: str,
 ) -> AsyncGenerator[Road]:  # fmt: skip
     """Everything runs; everybody may ask, and one person is admin. Settings are ASKPIX_… without the prefix.
 
@@ -78,7 +78,7 @@ async def open_road(
     """
     async with (
         TelegramEmulator(privacy=privacy) as telegram,
-        StubEngine(reply, delay=delay, first_delay=first_delay) as engine,
+        StubEngine(reply, delay=delay, first_delay=first_delay, slots=slots) as engine,
         askpix_up(
             folder, ENGINE_URL=engine.url,
             **on_discord(discord) if discord else {"TELEGRAM_TOKEN": telegram.token, "TELEGRAM_API_URL": telegram.url},

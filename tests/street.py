@@ -122,7 +122,7 @@ async def open_street(
         return taps[named[0]].flow() if named else describe(body)
 
     async with DiscordEmulator(message_content=message_content, enforce_rates=enforce_rates) as discord:
-        async with open_road(folder, reply=reply, discord=discord, **settings) as road:
+        async with open_road(folder, reply=reply, discord=discord, slots=16, **settings) as road:
             street = Street(road, discord, taps)
             await wait_until(lambda: bool(discord.commands()), 20)
             yield street

@@ -55,7 +55,8 @@ T = TypeVar("T")
 
 RATE = Rate(4, 1.3)  # Discord takes five calls in five seconds of a channel, and of an interaction
 TOKEN_LIFE = timedelta(minutes=14, seconds=30)  # of an interaction's 15: a call may wait
-_TOKEN_OVER = (10015, 50027, 10062)  # unknown webhook, invalid token, unknown interaction
+# Unknown webhook, invalid token, unknown interaction, the five messages of one that is only its user's are used up
+_TOKEN_OVER = (10015, 50027, 10062, 40094)
 _UNKNOWN_MESSAGE = 10008
 _SIGNS = {"seen": "👀", "done": "👌"}
 _HOMES = (".discordapp.com", ".discordapp.net", ".discord.com")  # where Discord keeps what people attach
@@ -101,7 +102,7 @@ class DiscordSurface:
         data = bytearray()
         with _mapped():
             async with self._session.get(yarl.URL(file.id, encoded=True), allow_redirects=False) as answer:
-                if answer.status >= 400:
+                if answer.status != 200:
                     raise Unreachable(str(answer.status)) if answer.status >= 500 or answer.status == 429 else Gone
                 async for chunk in answer.content.iter_chunked(1 << 16):
                     data += chunk
@@ -209,7 +210,7 @@ class DiscordSurface:
                 others = error.code == _UNKNOWN_MESSAGE and via.seen == "public"  # a former token's
                 if error.code not in _TOKEN_OVER and not others:
                     raise
-        if via.seen == "public":
+        if via.seen == "public" or not where.group:  # direct messages are their person's own
             try:
                 return await channel(self._channel(where))
             except (discord.Forbidden, discord.NotFound) as error:
@@ -219,7 +220,7 @@ class DiscordSurface:
             direct = await self._client.create_dm(discord.Object(int(via.user)))
         except (discord.Forbidden, discord.NotFound) as error:
             raise Later from error
-        raise Moved(str(direct.id))
+        raise Later if str(direct.id) == where.chat else Moved(str(direct.id))
 
     def _hook(self, via: Via) -> discord.Webhook:
         data: Any = {"id": self._client.application_id, "type": 3, "token": via.token}

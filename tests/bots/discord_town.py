@@ -19,10 +19,11 @@ from bots.discord_bot import DiscordSurface
 from bots.discord_client import Client
 from bots.surface import Incoming
 from storage.inbox import Inbox
-from storage.messages import decode
+from storage.messages import Address, decode
 from storage.tasks import end
 from tests.emulators.discord_client import connected
 from tests.emulators.discord_emulator import DiscordEmulator
+from tests.emulators.discord_interactions import Interaction
 from tests.emulators.discord_person import User
 from tests.emulators.discord_places import Channel
 from tests.waiting import wait_until
@@ -62,6 +63,23 @@ class Town:
             finally:
                 await end([keeping])
 
+    @asynccontextmanager
+    async def showing(self) -> AsyncGenerator[DiscordSurface]:
+        """The surface of a client that listens."""
+        assert self.square
+        async with self.listening() as client, surface_of(client) as surface:
+            yield surface
+
+    async def asks(
+        self, channel: Channel | None = None, *, private: bool = False, picture: bytes = b"x"
+    ) -> tuple[Interaction, Address]:
+        """Ann asks by command; how to answer her."""
+        image = ("a.png", picture)
+        asked = await self.ann.slash("ask", channel or self.square, question="?", image=image, private=private)
+        where = (await self.hears()).where
+        await asked.answered()
+        return asked, where
+
     async def hears(self) -> Incoming:
         """The next that comes into the inbox."""
         while not self.heard:
@@ -74,6 +92,11 @@ class Town:
         """What people did was not for us: the next that comes is a word in private."""
         await self.ann.dm("the end")
         assert (await self.hears()).text == "the end"
+
+
+def there(channel: Channel, message: str = "") -> Address:
+    """How to write into a channel as its member."""
+    return Address("discord", str(channel.id), message, group=bool(channel.guild))
 
 
 def caught_up(client: Client) -> bool:

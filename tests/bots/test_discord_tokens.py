@@ -1,0 +1,225 @@
+"""Discord's surface by an interaction's token, and where an answer goes when that is over."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from bots.discord_bot import DiscordSurface
+from bots.discord_reading import Via
+from bots.surface import (
+    Button,
+    Gone,
+    Later,
+    Moved,
+    Page,
+    SurfaceError,
+    Unreachable,
+)
+from storage.messages import Address
+from tests.bots.discord_town import Town
+from tests.bots.pictures import encoded, halves
+from tests.emulators.discord_places import THINKING
+from tests.emulators.discord_shapes import EPHEMERAL
+
+PICTURE = encoded(halves())
+POST, PATCH = "POST /channels/{channel_id}/messages", "PATCH /channels/{channel_id}/messages/{message_id}"
+HOOK, HOOK_PATCH = "POST /webhooks/{app_id}/{token}", "PATCH /webhooks/{app_id}/{token}/messages/{message_id}"
+DELETE = "DELETE /channels/{channel_id}/messages/{message_id}"
+ASK_AGAIN = (Button("again", "Again"), Button("follow", "Follow"))
+
+
+@pytest_asyncio.fixture
+async def surface(town: Town) -> AsyncIterator[DiscordSurface]:
+    async with town.showing() as surface:
+        yield surface
+
+
+async def test_the_first_answer_takes_the_place_of_thinking_and_others_follow(
+    town: Town, surface: DiscordSurface
+) -> None:
+    asked, where = await town.asks()
+    assert town.ben.reads(town.square) == [THINKING]
+    slot = await surface.place(where, Page("…"))
+    second = await surface.place(where, Page("more"))
+    await surface.edit(where, slot, Page("a cat", buttons=ASK_AGAIN))
+    await surface.edit(where, second, Page("more of it"))
+    assert town.ben.reads(town.square) == ["a cat", "more of it"]
+    await surface.remove(where, second)
+    await surface.send(where, "answer.md", b"x")
+    assert [each["attachments"][0]["filename"] for each in asked.followups[1:]] == ["answer.md"]
+    assert not town.discord.called(POST)
+
+
+async def test_a_private_answer_is_seen_by_its_asker_alone(town: Town, surface: DiscordSurface) -> None:
+    _, where = await town.asks(private=True)
+    await surface.place(where, Page("a cat"))
+    await surface.place(where, Page("more"))
+    await surface.send(where, "answer.md", b"x")
+    assert town.ann.reads(town.square)[:2] == ["a cat", "more"]
+    assert town.ben.reads(town.square) == []
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_when_its_token_is_over_a_public_answer_goes_on_as_a_member(
+    town: Town, surface: DiscordSurface, late: bool
+) -> None:
+    if late:  # by the clock, without asking Discord
+        town.discord.clock.shift = -880.0
+        town.discord.interactions.token_seconds = 1e9
+    asked, where = await town.asks()
+    town.discord.clock.shift = 0.0
+    if not late:
+        slot = await surface.place(where, Page("…"))
+        town.discord.expire_token(asked)
+        await surface.edit(where, slot, Page("a cat"))
+        assert town.ben.reads(town.square) == ["a cat"]
+    hooks = len(town.discord.called(HOOK))
+    later = await surface.place(where, Page("more"))
+    await surface.edit(where, later, Page("more of it"))
+    assert town.square.texts()[-1] == "more of it"
+    assert len(town.discord.called(HOOK)) == hooks + (not late)
+
+
+async def test_when_its_token_is_over_a_private_answer_moves_to_direct_messages(
+    town: Town, surface: DiscordSurface
+) -> None:
+    asked, where = await town.asks(private=True)
+    slot = await surface.place(where, Page("…"))
+    town.discord.expire_token(asked)
+    for call in (surface.place(where, Page("x")), surface.edit(where, slot, Page("x")), surface.remove(where, slot)):
+        with pytest.raises(Moved) as moved:
+            await call
+        assert moved.value.chat == str(town.ann.private.id)
+    assert town.square.texts() == [], "nobody else reads of it"
+    moved_to = where.moved(str(town.ann.private.id))
+    again = await surface.place(moved_to, Page("…"))
+    await surface.edit(moved_to, again, Page("a cat"))
+    assert town.ann.private.texts() == ["a cat"]
+
+
+async def test_where_we_are_no_member_a_late_answer_moves_to_direct_messages(
+    town: Town, surface: DiscordSurface
+) -> None:
+    elsewhere = town.discord.guild(8, "Else", bot_inside=False).channel("hall")
+    group, pair = town.discord.group_dm(town.ann, town.ben), town.discord.dm_between(town.ann, town.ben)
+    for channel in (elsewhere, group, pair):
+        asked, where = await town.asks(channel)
+        town.discord.expire_token(asked)
+        with pytest.raises(Moved) as moved:
+            await surface.place(where, Page("x"))
+        assert moved.value.chat == str(town.ann.private.id)
+
+
+async def test_where_we_may_not_write_any_more_a_late_answer_moves_too(town: Town, surface: DiscordSurface) -> None:
+    asked, where = await town.asks()
+    town.discord.expire_token(asked)
+    town.square.deny("send_messages")
+    with pytest.raises(Moved):
+        await surface.place(where, Page("x"))
+
+
+async def test_whose_direct_messages_are_closed_is_answered_later(town: Town, surface: DiscordSurface) -> None:
+    asked, where = await town.asks(private=True)
+    town.discord.expire_token(asked)
+    town.ann.blocked = True
+    with pytest.raises(Moved) as moved:
+        await surface.place(where, Page("x"))
+    moved_to = where.moved(moved.value.chat)
+    with pytest.raises(Later):
+        await surface.place(moved_to, Page("x"))
+    with pytest.raises(Later):
+        await surface.send(moved_to, "answer.md", b"x")
+
+
+@pytest.mark.parametrize("private", [False, True])
+async def test_in_direct_messages_a_late_answer_stays_where_it_is(
+    town: Town, surface: DiscordSurface, private: bool
+) -> None:
+    """It cannot move to where it is already."""
+    asked, where = await town.asks(town.ann.private, private=private)
+    town.discord.expire_token(asked)
+    slot = await surface.place(where, Page("…"))
+    await surface.edit(where, slot, Page("a cat"))
+    assert town.ann.private.texts()[-1] == "a cat"
+    town.ann.blocked = True
+    with pytest.raises(Later):
+        await surface.place(where, Page("x"))
+
+
+async def test_in_a_moved_answer_a_message_that_is_deleted_is_gone(town: Town, surface: DiscordSurface) -> None:
+    asked, where = await town.asks(private=True)
+    town.discord.expire_token(asked)
+    moved_to = where.moved(str(town.ann.private.id))
+    slot = await surface.place(moved_to, Page("…"))
+    await town.ann.deletes(town.ann.private.messages[-1])
+    with pytest.raises(Gone):
+        await surface.edit(moved_to, slot, Page("x"))
+
+
+async def test_a_message_that_a_moderator_deleted_is_gone(town: Town, surface: DiscordSurface) -> None:
+    for private in (False, True):
+        _, where = await town.asks(private=private)
+        slot = await surface.place(where, Page("…"))
+        await town.ben.deletes(town.square.messages[-1])
+        with pytest.raises(Gone):
+            await surface.edit(where, slot, Page("x"))
+
+
+async def test_an_answer_of_a_former_token_is_edited_as_a_member(town: Town, surface: DiscordSurface) -> None:
+    first, where = await town.asks()
+    await surface.place(where, Page("one", buttons=ASK_AGAIN))
+    slot = await surface.place(where, Page("two"))
+    pressed = await town.ann.press(await first.shows(), "Again")
+    fresh = (await town.hears()).where
+    await pressed.answered()
+    await surface.edit(fresh, fresh.message, Page("anew"))
+    await surface.edit(fresh, slot, Page("and more"))
+    assert town.square.texts() == ["anew", "and more"]
+    assert len(town.discord.called(PATCH)) == 1
+
+
+async def test_more_messages_than_a_token_takes_move_to_direct_messages(town: Town, surface: DiscordSurface) -> None:
+    """An application that only its user installed has five."""
+    elsewhere = town.discord.guild(8, "Else", bot_inside=False).channel("hall")
+    _, where = await town.asks(elsewhere)
+    for number in range(5):
+        await surface.place(where, Page(str(number)))
+    with pytest.raises(Moved):
+        await surface.place(where, Page("5"))
+
+
+async def test_a_whisper_is_for_its_person_alone_and_waits_for_the_public_answer(
+    town: Town, surface: DiscordSurface
+) -> None:
+    _, where = await town.asks()
+    via = Via.read(where.via)
+    assert via
+    whisper = Address("discord", where.chat, group=True, via=str(via._replace(seen="whisper")))
+    with pytest.raises(Unreachable):
+        await surface.place(whisper, Page("psst"))
+    assert town.ben.reads(town.square) == [THINKING]
+    await surface.place(where, Page("for all"))
+    await surface.place(whisper, Page("psst"))
+    assert town.ann.reads(town.square) == ["for all", "psst"]
+    assert town.ben.reads(town.square) == ["for all"]
+
+
+# --- telling the one who pressed
+
+
+async def test_the_one_who_pressed_is_told_and_nobody_else(town: Town, surface: DiscordSurface) -> None:
+    asked, where = await town.asks()
+    await surface.place(where, Page("a cat", buttons=ASK_AGAIN))
+    pressed = await town.ben.press(await asked.shows(), "Again")
+    incoming = await town.hears()
+    await surface.notify(incoming.press, "not yours")
+    assert town.ben.reads(town.square) == ["a cat", "not yours"]
+    assert town.ann.reads(town.square) == ["a cat"]
+    assert pressed.followups[0]["flags"] & EPHEMERAL
+    town.discord.expire_token(pressed)
+    with pytest.raises(SurfaceError):
+        await surface.notify(incoming.press, "too late")
+    await surface.notify("", "to nobody")

@@ -35,6 +35,10 @@ async def test_a_button_updates_its_message(emulator: DiscordEmulator, raw: RawB
     assert (message["content"], message["components"]) == ("stopped", [])
     with pytest.raises(LookupError):
         await ann.press(message, "stop:1")
+    grey: Json = {"type": 1, "components": [STOP["components"][0] | {"disabled": True}]}
+    await raw.send(channel, "…", components=[grey])
+    with pytest.raises(LookupError, match="no button"):
+        await ann.press(channel.messages[1], "Stop")
 
 
 async def test_a_button_can_be_deferred_and_its_message_edited_later(emulator: DiscordEmulator, raw: RawBot) -> None:
@@ -72,6 +76,18 @@ async def test_a_form_is_filled_in_and_sent_off(emulator: DiscordEmulator, raw: 
     _, answer = await raw.answer(filled, REPLY, content="because")
     origin = answer["resource"]["message"]["interaction_metadata"]["triggering_interaction_metadata"]
     assert origin["id"] == str(pressed.id)
+
+
+async def test_files_that_need_not_be_there(emulator: DiscordEmulator, raw: RawBot) -> None:
+    ann = emulator.user(1001)
+    asked = await ann.slash("ask", question="?")
+    upload: Json = {"type": 19, "custom_id": "files", "required": False}
+    rows: list[Json] = [{"type": 18, "label": "Pictures", "component": upload}]
+    await raw.answer(asked, SHOW_MODAL, title="Ask", custom_id="form", components=rows)
+    filled = await ann.submit(asked, {})
+    assert filled.payload["data"]["components"][0]["component"]["values"] == []
+    with pytest.raises(ValueError, match="0 to 1 files"):
+        await ann.submit(asked, {"Pictures": [b"1", b"2"]})
 
 
 async def test_a_form_with_rows_files_and_choices(emulator: DiscordEmulator, raw: RawBot) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, cast
 
@@ -32,12 +32,12 @@ AGAIN = 10.0  # seconds before what could not be read is tried again
 DIRECT = 100  # chats of persons that are looked at then, the newest first
 LONGEST = 4000  # characters in a form's field, by Discord's rule
 WITH_CODE = ("start", "link")
-HOLD = 2.0  # seconds for the store to take in what a form will need: Discord gives three
+HOLD = 2.0  # seconds for the store to take in an interaction before Discord hears of it: Discord gives three
 
 _LOCALES = {"zh-CN": "zh", "zh-TW": "zh-TW"}  # of those that Discord knows, the ones we speak
 
-
 _Interaction = discord.Interaction[Any]
+_Said = Incoming | Callable[[], Awaitable[Incoming]]
 
 
 class Draft(msgspec.Struct, frozen=True):
@@ -112,7 +112,7 @@ class Client(discord.Client):
             await interaction.response.send_modal(_form(interaction, "follow"))
             return
         seen = "private" if interaction.message and interaction.message.flags.ephemeral else "public"
-        await self._take(interaction, of_interaction(interaction, seen, button=code), interaction.response.defer())
+        await self._take(interaction, of_interaction(interaction, seen, button=code))
 
     async def on_interaction(self, interaction: _Interaction) -> None:
         """Take in a form: it may have been shown before our last restart, so no object of it is left."""
@@ -121,18 +121,20 @@ class Client(discord.Client):
         said = dict(_fields(cast("Any", interaction.data)["components"]))
         kind, _, name = str(cast("Any", interaction.data)["custom_id"]).removeprefix("askpix:").partition(":")
         private = said.get("seen") == "private" or bool(interaction.message and interaction.message.flags.ephemeral)
-        ack = self._acknowledge(interaction, interaction.response.defer(ephemeral=private, thinking=True))
-        draft, refusal = Draft("", ()), ""
-        if kind == "menu":
-            raw = await persist(partial(self._inbox.kept, name))
-            draft, refusal = (decode(raw, Draft), "") if raw else (draft, "discord.menu_old")
-        elif interaction.message and not _own(interaction):
-            draft = Draft(interaction.message.content, ())
-        incoming = of_interaction(
-            interaction, "private" if private else "public", text=said.get("question", "").strip(),
-            quote_text=draft.text, quote_photos=draft.photos, refusal=refusal,
-        )  # fmt: skip
-        await self._take(interaction, incoming, ack)
+
+        async def incoming() -> Incoming:
+            draft, refusal = Draft("", ()), ""
+            if kind == "menu":
+                raw = await persist(partial(self._inbox.kept, name))
+                draft, refusal = (decode(raw, Draft), "") if raw else (draft, "discord.menu_old")
+            elif interaction.message and not _own(interaction):
+                draft = Draft(interaction.message.content, ())
+            return of_interaction(
+                interaction, "private" if private else "public", text=said.get("question", "").strip(),
+                quote_text=draft.text, quote_photos=draft.photos, refusal=refusal,
+            )  # fmt: skip
+
+        await self._take(interaction, incoming, ephemeral=private, thinking=True)
 
     async def on_message(self, message: discord.Message) -> None:
         """Take in a message that is for us."""
@@ -171,12 +173,12 @@ class Client(discord.Client):
         """Somebody asked with the command."""
         found = tuple(map(file_of, photos))
         incoming = of_interaction(interaction, "private" if private else "public", text=question.strip(), photos=found)
-        await self._take(interaction, incoming, interaction.response.defer(ephemeral=private, thinking=True))
+        await self._take(interaction, incoming, ephemeral=private, thinking=True)
 
     async def command(self, interaction: _Interaction, name: str, argument: str = "") -> None:
         """Somebody gave another command: they alone hear of it."""
         incoming = of_interaction(interaction, "private", command=name, argument=argument.strip())
-        await self._take(interaction, incoming, interaction.response.defer(ephemeral=True, thinking=True))
+        await self._take(interaction, incoming, ephemeral=True, thinking=True)
 
     async def menu(self, interaction: _Interaction, message: discord.Message) -> None:
         """Somebody wants to ask about a message: show a form for the question."""
@@ -194,31 +196,25 @@ class Client(discord.Client):
             return
         await interaction.response.send_modal(_form(interaction, f"menu:{name}"))
 
-    async def _take(
-        self,
-        interaction: _Interaction,
-        incoming: Incoming,
-        ack: Coroutine[Any, Any, Any] | asyncio.Task[None],
-    ) -> None:
-        """Acknowledge, and write into the inbox at once; whoever answers waits for the first."""
-        if not isinstance(ack, asyncio.Task):
-            ack = self._acknowledge(interaction, ack)
-        await persist(partial(self._inbox.put, str(interaction.id), encode(incoming)))
-        await asyncio.wait([ack])
-
-    def _acknowledge(self, interaction: _Interaction, ack: Coroutine[Any, Any, Any]) -> asyncio.Task[None]:
-        async def acknowledge() -> None:
-            try:
-                await ack
-            except (discord.HTTPException, *AWAY) as error:  # too late, or twice: the answer finds another way
-                log.info("an interaction could not be acknowledged: %s", describe(error))
-            except discord.InteractionResponded:
-                pass
-
+    async def _take(self, interaction: _Interaction, incoming: _Said, **defer: bool) -> None:
+        """Write into the inbox, then acknowledge, in time whatever the store does; whoever answers waits for that."""
         id = str(interaction.id)
-        task = self._acks[id] = asyncio.create_task(acknowledge())
-        task.add_done_callback(lambda _: self._acks.pop(id, None))
-        return task
+
+        async def write() -> None:
+            said = incoming if isinstance(incoming, Incoming) else await incoming()
+            await persist(partial(self._inbox.put, id, encode(said)))
+
+        async def acknowledge() -> None:
+            await asyncio.wait([writing], timeout=HOLD)  # or our death would leave somebody with "thinking…" for good
+            try:
+                await interaction.response.defer(**defer)
+            except (discord.HTTPException, discord.InteractionResponded, *AWAY) as error:  # the answer finds a way
+                log.info("an interaction could not be acknowledged: %s", describe(error))
+
+        writing = asyncio.create_task(write())
+        self._acks[id] = acknowledging = asyncio.create_task(acknowledge())
+        acknowledging.add_done_callback(lambda _: self._acks.pop(id, None))
+        await asyncio.gather(writing, acknowledging)
 
     async def _write(self, message: discord.Message, edited: str = "") -> None:
         incoming = of_message(message, self.user.id if self.user else 0, sees=self._sees, edited=bool(edited))

@@ -153,6 +153,15 @@ async def test_an_interaction_is_acknowledged_while_the_store_is_away(town: Town
     assert (await town.hears()).text == "what?"
 
 
+async def test_nothing_is_acknowledged_before_it_lies_in_the_inbox(town: Town, away: Away) -> None:
+    asked = await town.ann.slash("ask", town.square, question="what?", image=PICTURE)
+    await wait_until(lambda: len(away.tried) == 3)
+    assert not asked.callback, "our death would leave “thinking” for good"
+    away.back.set()
+    assert (await town.hears()).text == "what?"
+    await asked.answered()
+
+
 async def test_an_answer_waits_until_discord_knows_that_we_heard(town: Town, client: Client) -> None:
     town.discord.delay_next(CALLBACK, 0.4)
     asked = await town.ann.slash("ask", town.square, question="what?", image=PICTURE)

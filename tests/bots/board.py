@@ -45,6 +45,7 @@ class Board:
         self.documents: list[tuple[str, bytes]] = []
         self.signs: dict[str, str] = {}  # by the message that they stand at
         self.told: list[tuple[str, str]] = []  # press and text
+        self.nonces: list[str] = []  # of every try to place a message
         self._rate = rate
 
     def texts(self, chat: str = "1") -> list[str]:
@@ -76,6 +77,7 @@ class Board:
 
     async def place(self, where: Address, page: Page, nonce: str = "") -> str:
         slot = str(100 + len(self.calls))
+        self.nonces.append(nonce)
         self._called("place", where, slot, page)
         self.shown[slot] = page
         self.chats[slot] = where.chat

@@ -113,3 +113,30 @@ async def test_a_server_that_lost_its_scripts_takes_updates(inbox: Inbox, redis:
     await redis.script_flush()
     assert await inbox.put("2", b"y")
     assert len(await inbox.read(wait=0.01)) == 2
+
+
+async def test_what_a_form_asks_about_is_kept_for_each_platform(inbox: Inbox, redis: Client) -> None:
+    other = Inbox(redis, Scripts(redis), "discord")
+    raw = b"\x00 draft \xff"
+    await other.keep("1", raw)
+    assert [await other.kept("1"), await other.kept("1"), await other.kept("2")] == [raw, raw, None]
+    assert await inbox.kept("1") is None
+    assert 0 < await redis.ttl(keys.draft("discord", "1")) <= keys.DRAFT_TTL
+
+
+async def test_a_chat_is_known_up_to_the_message_that_was_read_last(inbox: Inbox, redis: Client) -> None:
+    other = Inbox(redis, Scripts(redis), "discord")
+    assert await other.passed() == {}
+    for chat, message in (("7", "100"), ("8", "101"), ("7", "102")):
+        await other.pass_by(chat, message)
+    assert await other.passed() == {"7": "102", "8": "101"}
+    assert await inbox.passed() == {}
+    assert await redis.ttl(keys.passed("discord")) > 0
+
+
+async def test_a_chat_that_is_met_is_known_from_there_unless_it_was_known_before(inbox: Inbox, redis: Client) -> None:
+    await inbox.pass_by("7", "100")
+    await inbox.meet("7", "105")
+    await inbox.meet("8", "106")
+    assert await inbox.passed() == {"7": "100", "8": "106"}
+    assert await redis.ttl(keys.passed("telegram")) > 0

@@ -47,6 +47,25 @@ async def test_a_chat_that_moved_is_known_by_both_of_its_ids(redis: Client, name
     assert [await Limits(redis, rules()).former(chat) for chat in (CHAT, former)] == [former, former]
 
 
+@pytest.mark.parametrize(
+    ("given", "admitted"),
+    [
+        (rules(), False),
+        (rules(allow="discord:chat:1"), True),  # the channel
+        (rules(allow="discord:chat:2"), True),  # its server
+        (rules(allow="discord:chat:3"), False),
+        (rules(allow="discord:chat:2", deny="discord:chat:1"), False),
+        (rules(allow="discord:chat:1", deny="discord:chat:2"), False),
+        (rules(open=True, deny="discord:chat:2"), False),
+        (rules(open=True, deny="discord:chat:3"), True),
+    ],
+)
+async def test_a_chat_admits_and_denies_like_what_it_is_a_part_of(
+    redis: Client, given: Rules, *, admitted: bool
+) -> None:
+    assert await Limits(redis, given).admits("discord:7", "discord:chat:1", "discord:chat:2") is admitted
+
+
 async def test_a_code_makes_one_admin_once(redis: Client) -> None:
     limits = Limits(redis, rules())
     assert not await limits.has_admin()

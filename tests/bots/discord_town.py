@@ -8,6 +8,8 @@ import warnings
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 import aiohttp
 
@@ -18,6 +20,7 @@ with warnings.catch_warnings():  # warnings are errors, and discord.py imports a
 from bots.discord_bot import DiscordSurface
 from bots.discord_client import Client
 from bots.surface import Incoming
+from storage.connection import StoreDown
 from storage.inbox import Inbox
 from storage.messages import Address, decode
 from storage.tasks import end
@@ -102,6 +105,24 @@ def there(channel: Channel, message: str = "") -> Address:
 def caught_up(client: Client) -> bool:
     """Whether all that was written in the client's absence is read."""
     return client._caught_up == client._session > 0  # pyright: ignore[reportPrivateUsage] : Discord is told nothing
+
+
+class Away:
+    """An inbox whose store is away until `back`; `tried` are the steps that were tried meanwhile."""
+
+    def __init__(self, inbox: Inbox) -> None:
+        self._inbox = inbox
+        self.back = asyncio.Event()
+        self.tried: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return partial(self._call, name)
+
+    async def _call(self, name: str, *args: Any) -> Any:
+        self.tried.append(name)
+        if not self.back.is_set():
+            raise StoreDown[0]("away")
+        return await getattr(self._inbox, name)(*args)
 
 
 @asynccontextmanager

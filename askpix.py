@@ -8,7 +8,7 @@ import shutil
 import socket
 import sys
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
@@ -52,10 +52,8 @@ def _fail(sentence: str, status: int = 1) -> NoReturn:
 
 
 def _tell(line: str) -> None:
-    try:
+    with suppress(OSError):  # the terminal was closed: everything is stopped all the same
         typer.echo(line)
-    except OSError:  # the terminal was closed: everything is stopped all the same
-        return
 
 
 def _settings(kind: type[T]) -> T:
@@ -305,13 +303,11 @@ async def _service(stores: Stores, storage: StorageSettings, progress: Callable[
     supervisor = Supervisor(_wanted(), storage.data_dir, stores.redis, lambda role, state, details: None)
     running = asyncio.create_task(supervisor.run())
     try:
-        try:
-            async with asyncio.timeout(START):
+        patience = asyncio.timeout(START)
+        with suppress(TimeoutError):
+            async with patience:
                 await _engine_up(stores)
-            started = True
-        except TimeoutError:
-            started = False
-        yield started
+        yield not patience.expired()
     finally:
         progress("")
         await end([running])
@@ -346,8 +342,7 @@ def main() -> None:
     """Speak the person's language in the help texts too, then run."""
     app.info.help = _say("help.askpix")
     for command in app.registered_commands:
-        name = command.callback.__name__ if command.callback else ""
-        command.help = _say(f"help.{name}")
+        command.help = _say(f"help.{getattr(command.callback, '__name__', '')}")
     app()
 
 

@@ -123,11 +123,35 @@ async def test_what_cannot_start_says_why(tmp_path: Path, settings: dict[str, st
 
 
 async def test_settings_are_listed_with_their_secrets_masked(tmp_path: Path) -> None:
-    status, out, _ = await run(tmp_path, "settings", TELEGRAM_TOKEN="1:verysecret", ENGINE_KEY="hush")
+    status, out, _ = await run(
+        tmp_path, "settings", TELEGRAM_TOKEN="1:verysecret", DISCORD_TOKEN="M.verysecret", ENGINE_KEY="hush"
+    )
     assert status == 0
     assert "verysecret" not in out
     assert "hush" not in out
-    assert out.count(say("en", "cli.secret")) == 2
+    assert out.count(say("en", "cli.secret")) == 3
+
+
+async def test_without_a_token_it_says_where_to_get_one_and_runs(tmp_path: Path) -> None:
+    async with askpix_up(tmp_path) as service:
+        for code in ("no_telegram", "no_discord"):
+            await service.said(f"^{re.escape(say('en', f'cli.{code}'))}$")
+
+
+async def test_with_a_discord_it_shows_how_to_invite_the_bot_and_who_sends_the_code_is_admin(tmp_path: Path) -> None:
+    from tests.emulators.discord_emulator import DiscordEmulator
+    from tests.emulators.discord_shapes import APP_ID
+
+    async with DiscordEmulator() as discord:
+        here = {"DISCORD_API_URL": discord.api_url, "DISCORD_GATEWAY_URL": discord.gateway_url}
+        async with askpix_up(tmp_path, DISCORD_TOKEN=discord.token, **here) as service:
+            await service.said(rf"^Discord: .*https://discord.com/oauth2/authorize\?client_id={APP_ID}.*scope=bot")
+            code = (await service.said(r"/start (\S+) on Discord"))[1]
+            await wait_until(lambda: bool(discord.commands()), 20)
+            ann, ben = discord.user(1001, installed=True), discord.user(1002, installed=True)
+            for user, sentence in ((ann, "command.admin"), (ben, "command.stranger")):
+                asked = await user.slash("start", code=code)
+                assert (await asked.shows())["content"] == say("en", sentence, person=f"discord:{user.id}")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -144,10 +144,10 @@ class DiscordSurface:
         if self._signs and where.message and not where.via and self._client.user:
             message = self._channel(where).get_partial_message(int(where.message))
             with _mapped():
-                if sign != "seen":
-                    await message.remove_reaction(_SIGNS["seen"], self._client.user)
                 if sign:
                     await message.add_reaction(_SIGNS[sign])
+                if sign != "seen":  # which may not be there
+                    await message.remove_reaction(_SIGNS["seen"], self._client.user)
 
     async def notify(self, press: str, text: str) -> None:
         """Say something to the one who pressed a button, and to nobody else."""
@@ -247,6 +247,9 @@ async def serve(storage: StorageSettings, settings: BotSettings, stop: asyncio.E
         raise BadToken
     Route.BASE = f"{settings.discord_api_url}/api/v10"
     DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(settings.discord_gateway_url)
+    assets: Any = discord.Asset
+    if not settings.discord_api_url.endswith("//discord.com"):  # what stands in for Discord has its pictures too
+        assets.BASE = settings.discord_api_url
     names: list[str] = []
     sees, scopes = settings.discord_message_content, ("bot", "applications.commands")
     async with living(storage, PLATFORM, lambda: {PLATFORM: names[0]} if names else {}) as (stores, _):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +20,7 @@ from tests.emulators.server import Json
 from tests.road import ADMIN, Road, describe, newest, open_road
 from tests.waiting import wait_until
 
+PAUSE = 0.12  # seconds; what comes sooner than 0.1 s after other text is shown with the text after it
 _NUMBERS = itertools.count(20_000)
 
 
@@ -40,7 +41,9 @@ class Tap:
         """The pieces, from the first that nobody was told."""
         self.asked += 1
         while piece := await self._pieces.get():
-            yield piece
+            yield piece[:-1]
+            await asyncio.sleep(PAUSE)
+            yield piece[-1]
 
 
 @dataclass
@@ -112,9 +115,13 @@ class Street:
 
 @asynccontextmanager
 async def open_street(
-    folder: Path, *, message_content: bool = False, enforce_rates: bool = False, **settings: Any
-) -> AsyncGenerator[Street]:
-    """Everything runs, and is looked over at the end: no strange request, nobody left waiting, no secret told."""
+    folder: Path, *, message_content: bool = False, enforce_rates: bool = False,
+    before: Callable[[DiscordEmulator], None] = lambda _: None, **settings: Any,
+) -> AsyncGenerator[Street]:  # fmt: skip
+    """Everything runs, and is looked over at the end: no strange request, nobody left waiting, no secret told.
+
+    `before` happens to Discord before the bot comes.
+    """
     taps: dict[str, Tap] = {}
 
     def reply(body: Json) -> Sequence[str] | AsyncIterator[str]:
@@ -122,6 +129,7 @@ async def open_street(
         return taps[named[0]].flow() if named else describe(body)
 
     async with DiscordEmulator(message_content=message_content, enforce_rates=enforce_rates) as discord:
+        before(discord)
         async with open_road(folder, reply=reply, discord=discord, slots=16, **settings) as road:
             street = Street(road, discord, taps)
             await wait_until(lambda: bool(discord.commands()), 20)
@@ -129,4 +137,5 @@ async def open_street(
             await wait_until(lambda: not street.thinking())
         assert [call.path for call in discord.unknown] == []
         logs, told = road.askpix.logs(), "\n".join(street.told())
+        assert "Traceback" not in logs
         assert not [secret for secret in street.secrets() if secret in logs or secret in told]

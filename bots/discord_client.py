@@ -309,6 +309,7 @@ def _form(interaction: _Interaction, name: str) -> discord.ui.Modal:
                 text=words("discord.seen"), component=discord.ui.Select[Any](options=seen, custom_id="seen")
             )
         )
+    form.stop()  # it is known by its id: the library need not keep every form that is never sent
     return form
 
 

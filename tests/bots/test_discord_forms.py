@@ -245,3 +245,14 @@ async def test_a_follow_up_on_a_private_answer_stays_private(town: Town, client:
     assert via and via.seen == "private"
     await sent.answered()
     assert seen(sent) == (DEFER, True)
+
+
+async def test_forms_and_buttons_that_were_shown_are_not_kept_in_memory(town: Town, client: Client) -> None:
+    """Whoever answers one is known by its id; most forms are never sent."""
+    said = await town.ben.says(town.square, "", [PICTURE])
+    for _ in range(3):
+        await (await town.ann.context(MENU, said)).shows_modal()
+    await (await town.ann.press(await an_answer(town, client), "follow")).shows_modal()
+    kept = client.state._view_store
+    assert not kept._modals
+    assert not kept._views

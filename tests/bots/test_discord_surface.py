@@ -135,6 +135,14 @@ async def test_a_sign_is_put_changed_and_taken_away(town: Town, surface: Discord
     assert question["reactions"] == []
 
 
+async def test_a_sign_is_changed_also_where_the_former_one_is_gone(town: Town, surface: DiscordSurface) -> None:
+    question = await town.ann.says(town.square, "what?", mention=True)
+    town.discord.fail_next("DELETE /channels/{channel_id}/messages/{message_id}/reactions/{emoji}/@me", 404, 10014)
+    with pytest.raises(SurfaceError):
+        await surface.sign(there(town.square, question["id"]), "done")
+    assert [each["emoji"]["name"] for each in question["reactions"]] == ["👌"]
+
+
 async def test_no_sign_is_put_where_there_is_no_message_or_none_is_wanted(town: Town, surface: DiscordSurface) -> None:
     question = await town.ann.says(town.square, "what?", mention=True)
     await town.hears()

@@ -11,13 +11,16 @@ from bots.discord_bot import DiscordSurface
 from bots.discord_reading import Via
 from bots.surface import (
     Button,
+    Closed,
     Gone,
     Later,
     Moved,
     Page,
     SurfaceError,
+    Unfit,
     Unreachable,
 )
+from storage.logs import describe
 from storage.messages import Address
 from tests.bots.discord_town import Town
 from tests.bots.pictures import encoded, halves
@@ -98,6 +101,34 @@ async def test_when_its_token_is_over_a_private_answer_moves_to_direct_messages(
     again = await surface.place(moved_to, Page("…"))
     await surface.edit(moved_to, again, Page("a cat"))
     assert town.ann.private.texts() == ["a cat"]
+
+
+@pytest.mark.parametrize(("status", "code"), [(404, 10015), (401, 50027), (404, 10062), (400, 40094)])
+async def test_a_token_can_be_over_in_more_than_one_way(
+    town: Town, surface: DiscordSurface, status: int, code: int
+) -> None:
+    _, where = await town.asks()
+    town.discord.fail_next(HOOK, status, code)
+    slot = await surface.place(where, Page("…"))
+    town.discord.fail_next(HOOK_PATCH, status, code)
+    await surface.edit(where, slot, Page("a cat"))
+    assert town.square.texts()[-1] == "a cat"
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "meant"), [(403, 50013, Closed), (400, 50035, Unfit), (403, 50001, Closed), (404, 10008, Gone)]
+)
+async def test_other_refusals_of_a_token_s_are_what_they_are_and_hold_no_secret(
+    town: Town, surface: DiscordSurface, status: int, code: int, meant: type[SurfaceError]
+) -> None:
+    asked, where = await town.asks(private=True)
+    slot = await surface.place(where, Page("…"))
+    for route, call in ((HOOK, surface.place(where, Page("x"))), (HOOK_PATCH, surface.edit(where, slot, Page("x")))):
+        town.discord.fail_next(route, status, code, f"{asked.token} {town.discord.token}")
+        with pytest.raises(meant) as raised:
+            await call
+        shown = f"{raised.value} {raised.value!r} {describe(raised.value)}"
+        assert not any(secret in shown for secret in (asked.token, town.discord.token, "http"))
 
 
 async def test_where_we_are_no_member_a_late_answer_moves_to_direct_messages(

@@ -57,7 +57,7 @@ class Rest:
         commands: Any = ask.body
         if not isinstance(commands, list):
             raise invalid("_", "LIST_TYPE_CONVERT", "Only iterables may be used in a ListType")
-        return self.world.commands.put(commands, guild)  # pyright: ignore[reportUnknownArgumentType]
+        return self.world.commands.put(commands, guild)  # pyright: ignore[reportUnknownArgumentType] : JSON has objects only
 
     def callback(self, ask: Ask) -> Json | None:
         """Answer an interaction."""

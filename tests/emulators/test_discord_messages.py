@@ -230,7 +230,7 @@ async def test_without_the_intent_other_people_s_words_are_blank(emulator: Disco
         assert (await socket.event("MESSAGE_DELETE"))["id"] == asking["id"]
     for path in (f"/channels/{channel.id}/messages/{photo['id']}", f"/channels/{channel.id}/messages"):
         _, found = await raw(f"GET {path}")
-        assert seen(found if isinstance(found, dict) else found[0]) == BLANK  # pyright: ignore[reportUnknownArgumentType]
+        assert seen(found if isinstance(found, dict) else found[0]) == BLANK  # pyright: ignore[reportUnknownArgumentType] : of JSON
     async with raw.session.get(f"{emulator.cdn_url}/stickers/{sticker['id']}.png") as response:
         assert await response.read() == b"png"
 

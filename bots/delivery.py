@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 TICK = 1.0  # seconds between looks at the queue and the engine
 SETTLE = 2.0  # seconds before a place is shown: most asks are claimed at once
+KNOWN_WAYS = 1000  # people whose last word to us is remembered
 TYPING = 4  # ticks; platforms show a typing action for about five seconds
 
 
@@ -39,7 +40,7 @@ class Delivery:
         self.tools = Tools(surface, replies, queue, Pace(), self._outbox)
         self._followers: dict[str, Follower] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._resumed = asyncio.Event()  # what a former life left open is followed
+        self._ways: dict[str, Address] = {}  # in which people spoke to us last
 
     def follow(self, ask: Ask) -> None:
         """Show a fresh ask from now on."""
@@ -54,8 +55,11 @@ class Delivery:
             self._followers[ask.id].redo(ask, fence)
 
     async def reach(self, person: str, where: Address) -> None:
-        """Somebody spoke to us: show what could not be shown before that."""
-        await self._resumed.wait()
+        """Somebody spoke to us: show what could not be shown before that, though it be found only later."""
+        self._ways.pop(person, None)
+        self._ways[person] = where
+        if len(self._ways) > KNOWN_WAYS:
+            del self._ways[next(iter(self._ways))]
         for follower in [*self._followers.values()]:
             if follower.ask.person == person:
                 await follower.reach(where)
@@ -95,7 +99,6 @@ class Delivery:
             for finished in pending:
                 await self._end(finished)
             after = pending[-1].entry
-        self._resumed.set()
         while True:
             for finished in await self._replies.finished(self._outbox):
                 await self._end(finished)
@@ -140,6 +143,7 @@ class Delivery:
         await self._replies.delivered(self._outbox, finished)
 
     def _start(self, follower: Follower) -> None:
+        follower.way = self._ways.get(follower.ask.person)
         self._followers[follower.ask.id] = follower
         self._spawn(self._follow(follower))
 

@@ -81,6 +81,7 @@ class Follower:
         self.text = b""
         self.since = asyncio.get_running_loop().time()
         self.seen = False  # its asker has a sign of it
+        self.way: Address | None = None  # in which its asker spoke to us last, until it was tried
         self._tools = tools
         self._slots = slots or []
         self._placed = len(self._slots)
@@ -90,7 +91,6 @@ class Follower:
         self._plain = False
         self._closed = False
         self._held = False  # until its asker speaks to us again
-        self._way: Address | None = None  # the last in which they did
         self._offer_file = False
         self._backoff = FIRST_BACKOFF
         self._ended = asyncio.Event()
@@ -135,7 +135,7 @@ class Follower:
 
     async def reach(self, where: Address) -> None:
         """Its asker spoke to us, here: what has to wait for that, or soon will, can be shown."""
-        self._way = where
+        self.way = where
         if self._held:
             self._held = False
             await self._reached()
@@ -255,7 +255,7 @@ class Follower:
 
     async def _reached(self) -> bool:
         """Answer where its asker spoke to us last; False when that was tried, or never was."""
-        way, self._way = self._way, None
+        way, self.way = self.way, None
         if way:
             await self._go(way)
         return way is not None

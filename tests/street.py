@@ -116,11 +116,11 @@ class Street:
 @asynccontextmanager
 async def open_street(
     folder: Path, *, message_content: bool = False, enforce_rates: bool = False,
-    before: Callable[[DiscordEmulator], None] = lambda _: None, **settings: Any,
+    before: Callable[[DiscordEmulator], dict[str, str] | None] = lambda _: None, **settings: Any,
 ) -> AsyncGenerator[Street]:  # fmt: skip
     """Everything runs, and is looked over at the end: no strange request, nobody left waiting, no secret told.
 
-    `before` happens to Discord before the bot comes.
+    `before` happens to Discord before the bot comes, and may make settings of what it made there.
     """
     taps: dict[str, Tap] = {}
 
@@ -129,7 +129,7 @@ async def open_street(
         return taps[named[0]].flow() if named else describe(body)
 
     async with DiscordEmulator(message_content=message_content, enforce_rates=enforce_rates) as discord:
-        before(discord)
+        settings |= before(discord) or {}
         async with open_road(folder, reply=reply, discord=discord, slots=16, **settings) as road:
             street = Street(road, discord, taps)
             await wait_until(lambda: bool(discord.commands()), 20)

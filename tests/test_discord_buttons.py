@@ -92,10 +92,12 @@ async def test_a_private_answer_is_stopped_and_asked_anew_by_its_token(street: S
 
 
 async def test_regenerate_long_after_the_command_goes_on_in_the_same_message(street: Street) -> None:
-    ann, channel, tap = street.person(), street.channel(), street.tap()
+    ann, ben, channel, tap = street.person(), street.person(), street.channel(), street.tap()
     asked = await ann.slash("ask", channel, question=tap.name, image=canary(7))
     tap.say("one", end=True)
     answer = await offering(street, await asked.shows(), AGAIN)
+    await ben.press(answer, AGAIN)
+    await told(ben, channel, say("en", "button.not_yours"))
     street.discord.expire_token(asked)
     tap.say("fresh", end=True)
     await ann.press(answer, AGAIN)

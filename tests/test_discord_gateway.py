@@ -80,7 +80,7 @@ async def test_it_resumes_where_it_can(street: Street) -> None:
     assert len(gateway.noted("identify")) == identified
 
 
-@pytest.mark.parametrize("status", [500, 503])
+@pytest.mark.parametrize("status", [502, 503])
 async def test_a_failing_api_holds_an_answer_up_but_does_not_lose_it(street: Street, status: int) -> None:
     ann, channel = street.person(), street.channel()
     street.discord.fail_next(POST, status, html=True)
@@ -99,10 +99,13 @@ async def test_a_placed_message_whose_reply_was_lost_is_found_again(street: Stre
     assert len(street.discord.called(POST, str(channel.id))) == 2
 
 
-async def test_a_missing_intent_and_a_bad_token_are_said_in_one_sentence(tmp_path: Path) -> None:
+async def test_what_keeps_it_from_starting_is_said_in_one_sentence_until_it_is_mended(tmp_path: Path) -> None:
     async with DiscordEmulator() as discord:
+        await discord.stop()  # Discord cannot even be reached
         async with open_road(tmp_path, discord=discord, DISCORD_MESSAGE_CONTENT="1") as road:
             said = road.askpix.said
+            await wait_until(lambda: "Discord cannot be reached" in road.askpix.logs())
+            await discord.start()
             await said(say("en", "cli.no_intent"))
             discord.world.message_content = True
             await wait_until(lambda: bool(discord.gateway.live()), 20)

@@ -60,6 +60,14 @@ async def test_where_the_bot_is_no_member_a_public_answer_comes_by_direct_messag
     await ann.private.wait_for(lambda texts: texts == ["two"])
 
 
+async def test_more_messages_than_a_user_s_own_application_may_send_come_by_direct_message(street: Street) -> None:
+    ann, channel = street.person(installed=True), street.channel(bot_inside=False)
+    asked, tap = await begun(street, ann, channel)
+    asked.posts = 5
+    tap.say("two " * 600, end=True)
+    await ann.private.wait_for(lambda texts: " ".join(texts).split() == ["two"] * 600)
+
+
 async def test_a_private_answer_comes_by_direct_message(street: Street) -> None:
     ann, channel = street.person(), street.channel()
     asked, tap = await begun(street, ann, channel, private=True)
@@ -84,7 +92,7 @@ async def test_a_private_answer_that_cannot_be_sent_waits_for_the_asker_s_next_w
         await street.restart("discord")
     await ann.slash("ask", square, question="and this?", image=canary(9))
     await square.wait_for(lambda texts: texts == ["saw 9: and this?"])
-    await ann.reads_when(square, lambda texts: sorted(texts) == [secret, "saw 9: and this?"])
+    await ann.reads_when(square, lambda texts: sorted(texts) == ["saw 9: and this?", secret])
     for place in street.discord.world.channels.values():
         for message in place.messages:
             shown = text_of(message) + "".join(edit["content"] for edit in message["edits"])
@@ -105,7 +113,7 @@ async def test_a_private_answer_that_could_not_be_sent_comes_when_its_asker_writ
     await street.refused("POST /channels/{channel_id}/messages", ann.private)
     ann.blocked = False
     await ann.dm("Hello")
-    await ann.private.wait_for(lambda texts: sorted(texts) == ["two", "saw nothing: Hello"])
+    await ann.private.wait_for(lambda texts: sorted(texts) == ["saw nothing: Hello", "two"])
 
 
 async def test_a_command_s_sentence_finds_its_way_too(street: Street) -> None:

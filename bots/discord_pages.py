@@ -32,7 +32,7 @@ _WRAPPED = {"bold": "**", "italic": "*", "strikethrough": "~~"}
 _READ = re.compile(
     # A bare address stays as it is; Discord's goes on to the next space, so one that ends before gets <>.
     r"(?m)https?://[!-;=-~]+(?=\s)|(?P<url>https?://[!-;=-~]*[A-Za-z0-9/&=#%+-])"
-    r"|(?P<inline>[\\*`]|(?<![^\W_])_|_(?![^\W_])|~(?=~)|(?<=~)~|\|(?=\|)|(?<=\|)\||(?<=\])\("
+    r"|(?P<inline>[\\*`]|(?<![^\W_])_|_(?![^\W_])|~(?=~)|(?<=~)~|\|(?=\|)|(?<=\|)\||\[(?![^\[\]\n]{0,99}\](?!\())"
     # Mentions, times and emoji; std::map::at holds no map, 12:100:5 no hundred.
     r"|<(?=[@#:]|a:|t:|id:|/[\w -]+:\d)|@(?=everyone|here)|(?<=[\w:]):(?=(?:100|[a-z]\w*):))"
     r"|^[ \t]*(?P<line>#(?=#{0,2}[ \t])|-(?=#)|>(?=[ \t]|>>))"

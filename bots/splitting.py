@@ -242,14 +242,19 @@ def _cut(text: str, entities: list[MessageEntity], dialect: Dialect) -> Iterator
         code = any(entity.type == "pre" and 0 <= at - entity.offset < entity.length for entity in entities)
         if blank := re.match(r"\s*\n" if code else r"\s+", text[start:]):
             at, start = at + utf16_len(blank[0]), start + blank.end()
-        room = _first(text[start : start + dialect.limit], dialect.limit)
-        room = _first(room, dialect.fits(room, list(_within(entities, at, at + utf16_len(room)))))
+        room = _fitting(_first(text[start : start + dialect.limit], dialect.limit), entities, at, dialect)
         if start + len(room) < len(text):
             room = room[: _end(room)]
+        while len(less := _fitting(room, entities, at, dialect)) < len(room):  # what is cut off may have spared a mark
+            room = less[: _end(less)]
         shown = room.rstrip()
         if shown:
             yield dialect.page(shown, list(_within(entities, at, at + utf16_len(shown))))
         at, start = at + utf16_len(room), start + len(room)
+
+
+def _fitting(text: str, entities: list[MessageEntity], at: int, dialect: Dialect) -> str:
+    return _first(text, dialect.fits(text, list(_within(entities, at, at + utf16_len(text)))))
 
 
 def _first(text: str, units: int) -> str:

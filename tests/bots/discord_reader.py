@@ -12,7 +12,7 @@ _TOKEN = re.compile(
     r"|(?P<live><(?:@[!&]?|\#)\d+>|@everyone|@here|<t:-?\d+(?::\w)?>|<a?:\w+:\d+>|</[\w -]+:\d+>|<id:\w+>|```|\|\|)"
     r"|<(?P<hidden>https?://[^\s<>]+)>"
     r"|(?P<bare>https?://[^\s<]+[^<.,:;\"')\]\s])"
-    r"|\[(?P<words>(?:[^\[\]\\]|\\.|\[[^\]]*\])+)\]\(<(?P<target>[^>\s]+)>\)"
+    r"|\[(?P<words>(?:[^\[\]\\]|\\.|\[[^\]]*\])+)\]\(<?(?P<target>https?://[^>)\s]+)>?\)"
     r"|(?P<mark>\*\*|\*|~~|(?<![^\W_])_|_(?![^\W_]))"
     r"|^(?P<line>#{1,3} |> |>>> )",
     re.DOTALL | re.MULTILINE | re.IGNORECASE,

@@ -118,7 +118,7 @@ def test_of_a_link_that_would_fill_the_page_the_words_stay() -> None:
         "**", "*", "_", "__", "~~", "||", "`", "``` ", "```\n", "````\n", "~~~\n```\n", "[", "[a](b) ", "![", "\\",
         "<", "<@1>", "@everyone ", ":a", "> ", "- ", "1. ", "# ", "##### ", "######\n", "# a\n", "> a\n", "- a\n",
         "|", "|a|b|\n|-|-|\n", "$", "\\(", " ", "\n", "\t", "a ", "*a* ", "**a**", "`a` ", "http://a.b/", "\ufffe",
-        "\uffff ", "&amp;", "\u200b", "-# ",
+        "\uffff ", "&amp;", "\u200b", "-# ", "@here![^1]", "http://a.b/******",
     ],
 )  # fmt: skip
 def test_a_model_that_loops_is_shown(piece: str) -> None:
@@ -168,7 +168,7 @@ def test_code_in_a_quotation_is_quoted_code() -> None:
         "a ** b",
         ">>> print(1)",
         "-# small",
-        "[a]\\(b) \\[[a\\](http://b)",
+        "[a\\](http://b.c)",
         "See [1].\n\n[1]: https://a.b/c_d",
         "List<String>, <div>, <!-- x -->",
         "$5 and $6",
@@ -179,6 +179,7 @@ def test_what_only_looks_like_markup_is_seen_as_it_is(text: str) -> None:
     (seen,) = check(discord_pages(text))
     assert seen.text == telegram.text
     assert not seen.marks
+    assert not seen.links
 
 
 @pytest.mark.parametrize("text", ["`<@123> @everyone`", "```\n<@123> <t:0:R>\n```"])

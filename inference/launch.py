@@ -20,7 +20,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -109,7 +108,8 @@ class SGLang:
             "--port",
             str(port),
         ]
-        write_private(self._config, _as_config([*flags, "--api-key", self._where.key or ""]))
+        self._flags = [*flags, *settings.extra]
+        write_private(self._config, msgspec.json.encode({"api-key": self._where.key}))
         parts = settings.plan.parts
         self._growth = settings.plan.total_mib - parts["driver"] + parts["reserve"] / 2
         self._mark = 0.0
@@ -119,7 +119,7 @@ class SGLang:
         """Start a server and wait until it answers; raises EngineFailed and leaves none behind."""
         settings = self._settings
         self._mark = (settings.used() or 0) + self._growth
-        command = ["-P", "-m", "sglang.launch_server", "--config", str(self._config), *settings.extra]
+        command = ["-P", "-m", "sglang.launch_server", "--config", str(self._config), *self._flags]
         self._ready.clear()
         self._words.clear()
         self._child = await asyncio.create_subprocess_exec(
@@ -196,12 +196,3 @@ class SGLang:
     def _last_words(self) -> str:
         errors = [line for line in self._words if re.match(r"\S*(Error|Exception)\b", line)]
         return (errors or self._words or [""])[-1]
-
-
-def _as_config(flags: Sequence[str]) -> bytes:
-    """Flags as the file that SGLang's --config takes (JSON is YAML); those without a value are true."""
-    config: dict[str, Any] = {}
-    for flag, value in zip(flags, [*flags[1:], "--"], strict=True):
-        if flag.startswith("--"):
-            config[flag[2:]] = True if value.startswith("--") else value
-    return msgspec.json.encode(config)

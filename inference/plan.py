@@ -27,6 +27,7 @@ SLOTS = (64, 48, 32, 24, 16, 8, 4, 2, 1)  # requests at once, the first that fit
 FRACTIONS = range(90, 0, -1)  # hundredths for --mem-fraction-static
 PHOTO = 1024 * 768  # px; the ceilings speak of one such photo and 64 tokens of text
 NEWEST = (0, 5, 23)  # of SGLang, whose flags are written where none is installed
+PHOTO_TOKENS = CHAT_LIMITS.max_pixels // TOKEN_PIXELS  # of the largest
 LARGE = 40_960  # from here on a prefill step may be larger
 
 
@@ -108,6 +109,7 @@ class Room(Record, frozen=True):
     """What SGLang takes beside weights and KV; see catalogue.toml."""
 
     context: float
+    loading: float
     second: float
     cache: float
     workspace: float
@@ -116,6 +118,7 @@ class Room(Record, frozen=True):
     prefill_bytes: float
     photo_bytes: float
     logit_bytes: float
+    margin: float
     reserve: float
 
 
@@ -223,12 +226,13 @@ def _others(wish: Wish) -> Iterator[Plan]:
 def _lay(wish: Wish, users: int) -> Plan:
     card, shape, room = wish.card, wish.shape, catalogue().room
     free = card.mib - card.idle - room.context
-    weights = _weights(wish) / MIB
+    positions = shape.text_config.max_position_embeddings * shape.text_config.head_dim * 4  # a table in float32
+    weights = (_weights(wish) + positions) / MIB + room.loading
     chunk = 8192 if card.mib > LARGE else 4096
     beside = {"graphs": room.graphs + room.graph_slot * users, "working": _working(shape, chunk, users)}
-    slack = sum(beside.values()) + room.second + room.reserve
-    fraction = next((each / 100 for each in FRACTIONS if free * (1 - each / 100) >= slack), 0.0)
     cached = room.cache if wish.version >= (0, 5, 20) else 0
+    slack = sum(beside.values()) + room.second + room.cache - cached + room.reserve
+    fraction = next((each / 100 for each in FRACTIONS if free * (1 - each / 100) >= slack), 0.0)
     kv_mib = max(0.0, fraction * free - weights - cached)
     kv_bytes = shape.kv_bytes(wish.kv_dtype)
     tokens = int(kv_mib * MIB / kv_bytes)
@@ -238,7 +242,7 @@ def _lay(wish: Wish, users: int) -> Plan:
         "second_context": room.second, "driver": card.idle,
     }  # fmt: skip
     used = {name: round(size) for name, size in parts.items()}
-    fits = tokens >= needed and fraction > 0
+    fits = tokens >= needed * (1 + room.margin)
     first, speed = _ceilings(wish, users)
     return Plan(
         card.title, wish.model, wish.context, users, _quantized(wish) or "none", wish.kv_dtype, fits, tokens, needed,
@@ -258,13 +262,13 @@ def _weights(wish: Wish) -> int:
 
 
 def _working(shape: Shape, chunk: int, users: int) -> float:
-    """Buffers of one step at its largest: a full prefill, a batch of photos, the words' likelihoods."""
+    """Buffers of one step at its largest: a full prefill, the photos in it, the words' likelihoods."""
     room, text, vision = catalogue().room, shape.text_config, shape.vision_config
     prefill = chunk * (text.hidden_size + text.intermediate_size) * room.prefill_bytes
-    patches = 4 * max(chunk, CHAT_LIMITS.max_pixels // TOKEN_PIXELS)  # a step encodes what it will read
+    patches = 4 * min(max(chunk, PHOTO_TOKENS), users * PHOTO_TOKENS)  # a step encodes what it will read
     photos = patches * (vision.hidden_size + vision.intermediate_size) * room.photo_bytes
     words = users * text.vocab_size * room.logit_bytes
-    return room.workspace + (max(prefill, photos) + words) / MIB
+    return room.workspace + (prefill + photos + words) / MIB
 
 
 def _ceilings(wish: Wish, users: int) -> tuple[dict[str, float], dict[str, float]]:

@@ -234,7 +234,10 @@ async def measure_platform(bench: Bench) -> dict[str, Any]:
         "rss_mb": {name: {"idle": idle[name], "after": after[name]} for name in idle},
         "flood": await measure_flood(bench),
     }
-    return figures | ({"acknowledged": spread(door.acknowledged())} if isinstance(door, DiscordDoor) else {})
+    if isinstance(door, DiscordDoor):
+        taken = door.acknowledged()
+        figures["acknowledged"] = {"one_by_one": spread(taken[:PHOTOS]), "load": spread(taken[PHOTOS:])}
+    return figures
 
 
 def targets(platform: str, found: Mapping[str, Any]) -> dict[str, dict[str, float | bool]]:
@@ -245,7 +248,7 @@ def targets(platform: str, found: Mapping[str, Any]) -> dict[str, dict[str, floa
         "others_p95_in_a_flood_ratio": target(found["flood"]["ratio_p95"], at_most=1.1),
     }
     if "acknowledged" in found:
-        met["acknowledged_max_ms"] = target(found["acknowledged"]["max_ms"], at_most=3000)
+        met["acknowledged_max_ms"] = target(found["acknowledged"]["load"]["max_ms"], at_most=3000)
     return {f"{platform}_{name}": value for name, value in met.items()}
 
 

@@ -114,3 +114,15 @@ async def test_what_keeps_it_from_starting_is_said_in_one_sentence_until_it_is_m
             await said(say("en", "cli.bad_discord_token"))
         assert discord.token not in road.askpix.logs()
         assert "Traceback" not in road.askpix.logs()
+
+
+async def test_an_acknowledgement_whose_reply_is_lost_costs_nothing(street: Street) -> None:
+    callback = "POST /interactions/{id}/{token}/callback"
+    for lost in (True, False):
+        ann, channel = street.person(), street.channel()
+        if lost:
+            street.discord.drop_next(callback)
+        else:
+            street.discord.fail_next(callback, 502, html=True)
+        await ann.slash("ask", channel, question="what?", image=canary(7))
+        await channel.wait_for(lambda texts: texts == ["saw 7: what?"])

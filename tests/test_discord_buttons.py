@@ -72,6 +72,19 @@ async def test_its_asker_stops_an_answer_and_nobody_else_does(street: Street) ->
     assert tap.asked == 1
 
 
+async def test_the_command_stops_its_sender_s_answers_here(street: Street) -> None:
+    ann, ben, channel, other = street.person(), street.person(), street.channel(), street.channel()
+    await begun(street, ann, channel)
+    _, tap = await begun(street, ben, other)
+    given = await ann.slash("stop", channel)
+    await channel.wait_for(lambda texts: texts == [f"one\n\n{STOPPED}"])
+    assert (await given.shows())["content"] == say("en", "button.stopping")
+    await ann.slash("stop", other)
+    await told(ann, other, say("en", "command.stop_nothing"))
+    tap.say("two", end=True)
+    await other.wait_for(lambda texts: texts == ["one two"])
+
+
 async def test_an_admin_stops_anybody_s_answer(street: Street) -> None:
     ann, channel = street.person(), street.channel()
     answer, _ = await begun(street, ann, channel)

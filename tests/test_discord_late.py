@@ -43,6 +43,16 @@ async def test_a_public_answer_goes_on_in_its_message(street: Street) -> None:
     assert not ann.private.bot_messages()
 
 
+@pytest.mark.parametrize("private", [False, True], ids=["public", "private"])
+async def test_in_direct_messages_it_goes_on_where_it_is(street: Street, *, private: bool) -> None:
+    ann = street.person(installed=True)
+    asked, tap = await begun(street, ann, ann.private, private=private)
+    street.expire(asked)
+    tap.say("two", end=True)
+    await ann.reads_when(ann.private, lambda texts: "two" in texts)
+    assert ann.private.texts() == ["two"]
+
+
 async def test_further_messages_of_a_public_answer_follow_in_the_channel(street: Street) -> None:
     ann, channel = street.person(), street.channel()
     asked, tap = await begun(street, ann, channel)

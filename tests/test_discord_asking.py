@@ -43,14 +43,14 @@ async def test_pings_in_an_answer_reach_nobody(street: Street) -> None:
 
 async def test_a_long_answer_is_complete_over_several_messages(street: Street) -> None:
     ann, channel, tap = street.person(), street.channel(), street.tap()
-    code = [f"line_{number} = {number}" for number in range(200)]
+    code = [f"line_{number} = {number}" for number in range(160)]
     row = "| a | b |\n|---|---|\n| 1 | 2 |"
-    words = [f"word{number}" for number in range(400)]
+    words = [f"word{number}" for number in range(80)]
     await ann.slash("ask", channel, question=tap.name, image=canary(7))
     tap.say("```python\n" + "\n".join(code) + f"\n```\n\n{row}\n\n" + " ".join(words) + " The end.", end=True)
-    texts = await channel.wait_for(lambda texts: texts and texts[-1].endswith("The end."), 30)
+    texts = await channel.wait_for(lambda texts: texts and texts[-1].endswith("The end."))
     assert max(map(len, texts)) <= 2000
-    assert len(texts) > 2
+    assert len(texts) == 2
     assert [text.count("```") % 2 for text in texts] == [0] * len(texts)
     shown = "\n".join(texts)
     assert [line for line in code if line not in shown] == []
@@ -118,8 +118,8 @@ async def test_people_direct_messages_threads_and_channels_have_conversations_of
         await place.wait_for(lambda texts, user=user, place=place: f"saw nothing: {user.id} {place.id}" in texts)
         (request,) = [each for each in street.road.asked() if newest(each.body)[1] == f"{user.id} {place.id}"]
         assert len([turn for turn in request.body["messages"] if turn["role"] == "user"]) == 1
-    await ann.says(thread, "go on", mention=True)
-    await thread.wait_for(lambda texts: texts[-1] == "saw nothing: go on")
+    await ann.slash("ask", thread, question="go on", image=canary(7))
+    await thread.wait_for(lambda texts: texts[-1] == "saw 7: go on")
     request = street.road.asked()[-1]
     assert [turn["role"] for turn in request.body["messages"] if turn["role"] != "system"] == [
         "user",

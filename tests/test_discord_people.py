@@ -66,16 +66,18 @@ async def test_a_server_and_a_channel_can_be_allowed_and_a_person_denied(street:
 
 
 async def test_with_the_intent_a_reply_to_another_s_picture_is_about_that(street: Street) -> None:
-    ann, friend, channel = street.person(), street.discord.user(FRIEND), street.channel()
+    ann, friend = street.person(), street.discord.user(FRIEND)
+    channel, other = street.channel(), street.channel()
     picture = await ann.says(channel, "look", [("a.jpg", canary(9))])
     await friend.says(channel, "what is it?", reply_to=picture, mention=True)
     (text,) = await channel.wait_for(
         lambda texts: texts and texts[-1].startswith("saw 9: ") and "what is it?" in texts[-1]
     )
     assert "look" in text
-    (answer,) = channel.bot_messages()
-    await friend.says(channel, "and why?", reply_to=answer, ping=False)
-    await channel.wait_for(lambda texts: len(texts) == 2 and "and why?" in texts[1])
+    asked = await friend.slash("ask", other, question="what?", image=canary(8))
+    await other.wait_for(lambda texts: texts == ["saw 8: what?"])
+    await friend.says(other, "and why?", reply_to=await asked.shows(), ping=False)
+    await other.wait_for(lambda texts: len(texts) == 2 and "and why?" in texts[1])
     clicked = await friend.context(MENU, await ann.says(channel, "me too", reply_to=picture))
     await clicked.shows_modal()
     await friend.submit(clicked, {"question": "whose?", "seen": ["public"]})

@@ -18,6 +18,7 @@ import uvloop
 
 from bots.phrases import language_of, say
 from bots.settings import BotSettings, WebSettings
+from inference.embedded import EngineFailed
 from inference.settings import InferenceSettings
 from storage.connection import StoreDown, persist
 from storage.embedded import StoreUnavailable
@@ -31,7 +32,7 @@ from storage.tasks import end, first_of
 
 SETTINGS = (StorageSettings, InferenceSettings, BotSettings, WebSettings)
 PLATFORMS = ("telegram", "discord")
-START = 60.0  # seconds for the first engine to come up
+START = 300.0  # seconds for the first engine to come up; SGLang takes one or two minutes
 
 T = TypeVar("T")
 app = typer.Typer(name="askpix", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -92,21 +93,16 @@ def worker() -> None:
         _fail(_say("cli.context_too_small", context=error.context, least=error.least))
 
 
-def _progress(code: str, **details: object) -> None:
-    line = _say(f"cli.progress_{code}", **details)
-    typer.echo(f"\r{line}" if code == "download" and sys.stdout.isatty() else line)
-
-
 @app.command()
 def engine() -> None:
     """Run the engine."""
-    from inference.embedded import EngineFailed
+    from bots.tables import progress
     from inference.main import serve
 
     storage, inference = _settings(StorageSettings), _settings(InferenceSettings)
     setup(storage.log_level, [])
     try:
-        _run(lambda stop: serve(storage, inference, stop, _progress))
+        _run(lambda stop: serve(storage, inference, stop, partial(progress, _say)))
     except EngineFailed as error:
         _fail(_say(f"cli.{error.code}", detail=error.detail))
 
@@ -316,26 +312,30 @@ async def _service(stores: Stores, storage: StorageSettings, progress: Callable[
 @app.command()
 def settings() -> None:
     """List the settings."""
-    from rich.console import Console
-    from rich.table import Table
+    from bots.tables import show_settings
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("name", "value", "meaning"):
-        table.add_column(_say(f"cli.column_{title}"), no_wrap=title == "name", overflow="fold")
     known = {env: each for kind in SETTINGS for env, *each in present(_settings(kind))}  # BIND is of two kinds
-    for env, (value, secret) in known.items():
-        table.add_row(f"{PREFIX}{env}", _shown(value, secret=secret), _say(f"setting.{env}"))
-    Console().print(table)
+    show_settings(((env, value, secret) for env, (value, secret) in known.items()), PREFIX, _say)
 
 
-def _shown(value: object, *, secret: bool) -> str:
-    if value is None or value == frozenset():
-        return _say("cli.unset")
-    if secret:
-        return _say("cli.secret")
-    if isinstance(value, frozenset):
-        return ", ".join(sorted(str(name) for name in value))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] : names() made it of str
-    return str(int(value) if isinstance(value, bool) else value)
+@app.command()
+def plan(
+    gpu: str | None = None, model: str | None = None, context: int | None = None, users: int | None = None,
+    quantization: str | None = None, kv_dtype: str | None = None,
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:  # fmt: skip
+    """Plan the GPU's memory."""
+    from bots.tables import show_plan
+    from inference.main import planned
+
+    names = ("GPU", "MODEL", "CONTEXT_TOKENS", "CONCURRENCY", "QUANTIZATION", "KV_DTYPE")
+    given = zip(names, (gpu, model, context, users, quantization, kv_dtype), strict=True)
+    os.environ.update({PREFIX + name: str(value) for name, value in given if value is not None})
+    try:
+        found = asyncio.run(planned(_settings(InferenceSettings)))
+    except EngineFailed as error:
+        _fail(_say(f"cli.{error.code}", detail=error.detail), 2)
+    raise typer.Exit(show_plan(found, _say, as_json=as_json))
 
 
 def main() -> None:

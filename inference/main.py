@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import shlex
 import sys
+from typing import Any
+
+import msgspec
 
 from inference import embedded, hub, launch, plan
 from inference.answer import Answerer
@@ -81,13 +84,7 @@ async def _choose(storage: StorageSettings, settings: InferenceSettings, tell: T
         )  # fmt: skip
     if not card or not version:
         raise EngineFailed("sglang_missing" if card else "needs_gpu", name)
-    shape = plan.shape_of(str(folder))
-    if shape is None:
-        raise EngineFailed("model_missing", str(folder))
-    wanted = plan.plan(plan.Wish(
-        card, str(folder), shape, settings.context_tokens or plan.CONTEXT, settings.concurrency,
-        settings.quantization, settings.kv_dtype, version,
-    ))  # fmt: skip
+    wanted = _plan(card, str(folder), settings, version)
     if not wanted.fits:
         raise EngineFailed("does_not_fit", wanted.gpu)
     tell("plan", gpu=wanted.gpu, mib=wanted.total_mib, tokens=wanted.kv_tokens)
@@ -96,4 +93,23 @@ async def _choose(storage: StorageSettings, settings: InferenceSettings, tell: T
             storage.data_dir, wanted, served, settings.bind, shlex.split(settings.engine_args or ""), python
         ),
         tell,
+    )
+
+
+async def planned(settings: InferenceSettings) -> dict[str, Any]:
+    """The plan of these settings (plan.Plan's fields), for a GPU that need not be here. Raises EngineFailed."""
+    card = launch.find_card(settings.gpu)
+    if card is None:
+        raise EngineFailed("no_gpu", ", ".join(plan.catalogue().card))
+    version = await launch.installed(settings.sglang_python or sys.executable)
+    return msgspec.to_builtins(_plan(card, settings.model or DEFAULT_MODEL, settings, version or plan.NEWEST))
+
+
+def _plan(card: plan.Card, model: str, settings: InferenceSettings, version: tuple[int, ...]) -> plan.Plan:
+    shape = plan.shape_of(model)
+    if shape is None:
+        raise EngineFailed("no_shape", model)
+    context = settings.context_tokens or plan.CONTEXT
+    return plan.plan(
+        plan.Wish(card, model, shape, context, settings.concurrency, settings.quantization, settings.kv_dtype, version)
     )

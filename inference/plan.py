@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -105,29 +106,12 @@ class Shape(Record, frozen=True):
         return width * (1 if kv_dtype == "fp8" else 2)
 
 
-class Room(Record, frozen=True):
-    """What SGLang takes beside weights and KV; see catalogue.toml."""
-
-    context: float
-    loading: float
-    second: float
-    cache: float
-    workspace: float
-    graphs: float
-    graph_slot: float
-    prefill_bytes: float
-    photo_bytes: float
-    logit_bytes: float
-    margin: float
-    reserve: float
-
-
 class Catalogue(Record, frozen=True):
     """Cards, models and room as data."""
 
     card: dict[str, Card]
     model: dict[str, Shape]
-    room: Room
+    room: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,13 +165,14 @@ def catalogue() -> Catalogue:
 def shape_of(model: str) -> Shape | None:
     """The shape of a model of the catalogue (…-FP8 too), of a folder with a config.json or of such a file.
 
-    None where there is none; raises msgspec.DecodeError for one that is no Qwen3-VL.
+    None where there is none, or one that is no Qwen3-VL.
     """
     known = catalogue().model.get(model.removesuffix("-FP8"))
     path = Path(model)
     file = path / "config.json" if path.is_dir() else path
     if known is None and file.is_file():
-        return msgspec.json.decode(file.read_bytes(), type=Shape)
+        with suppress(msgspec.DecodeError):
+            return msgspec.json.decode(file.read_bytes(), type=Shape)
     return msgspec.structs.replace(known, quantization_config={}) if known and model.endswith("-FP8") else known
 
 
@@ -225,24 +210,24 @@ def _others(wish: Wish) -> Iterator[Plan]:
 
 def _lay(wish: Wish, users: int) -> Plan:
     card, shape, room = wish.card, wish.shape, catalogue().room
-    free = card.mib - card.idle - room.context
+    free = card.mib - card.idle - room["context"]
     positions = shape.text_config.max_position_embeddings * shape.text_config.head_dim * 4  # a table in float32
-    weights = (_weights(wish) + positions) / MIB + room.loading
+    weights = (_weights(wish) + positions) / MIB + room["loading"]
     chunk = 8192 if card.mib > LARGE else 4096
-    beside = {"graphs": room.graphs + room.graph_slot * users, "working": _working(shape, chunk, users)}
-    cached = room.cache if wish.version >= (0, 5, 20) else 0
-    slack = sum(beside.values()) + room.second + room.cache - cached + room.reserve
+    beside = {"graphs": room["graphs"] + room["graph_slot"] * users, "working": _working(shape, chunk, users)}
+    cached = room["cache"] if wish.version >= (0, 5, 20) else 0
+    slack = sum(beside.values()) + room["second"] + room["cache"] - cached + room["reserve"]
     fraction = next((each / 100 for each in FRACTIONS if free * (1 - each / 100) >= slack), 0.0)
     kv_mib = max(0.0, fraction * free - weights - cached)
     kv_bytes = shape.kv_bytes(wish.kv_dtype)
     tokens = int(kv_mib * MIB / kv_bytes)
     needed = max(wish.context, users * min(CHAT, wish.context))
     parts = {
-        "weights": weights, "kv": kv_mib, **beside, "cache": room.cache, "context": room.context,
-        "second_context": room.second, "driver": card.idle,
+        "weights": weights, "kv": kv_mib, **beside, "cache": room["cache"], "context": room["context"],
+        "second_context": room["second"], "driver": card.idle,
     }  # fmt: skip
     used = {name: round(size) for name, size in parts.items()}
-    fits = tokens >= needed * (1 + room.margin)
+    fits = tokens >= needed * (1 + room["margin"])
     first, speed = _ceilings(wish, users)
     return Plan(
         card.title, wish.model, wish.context, users, _quantized(wish) or "none", wish.kv_dtype, fits, tokens, needed,
@@ -264,11 +249,11 @@ def _weights(wish: Wish) -> int:
 def _working(shape: Shape, chunk: int, users: int) -> float:
     """Buffers of one step at its largest: a full prefill, the photos in it, the words' likelihoods."""
     room, text, vision = catalogue().room, shape.text_config, shape.vision_config
-    prefill = chunk * (text.hidden_size + text.intermediate_size) * room.prefill_bytes
+    prefill = chunk * (text.hidden_size + text.intermediate_size) * room["prefill_bytes"]
     patches = 4 * min(max(chunk, PHOTO_TOKENS), users * PHOTO_TOKENS)  # a step encodes what it will read
-    photos = patches * (vision.hidden_size + vision.intermediate_size) * room.photo_bytes
-    words = users * text.vocab_size * room.logit_bytes
-    return room.workspace + (prefill + photos + words) / MIB
+    photos = patches * (vision.hidden_size + vision.intermediate_size) * room["photo_bytes"]
+    words = users * text.vocab_size * room["logit_bytes"]
+    return room["workspace"] + (prefill + photos + words) / MIB
 
 
 def _ceilings(wish: Wish, users: int) -> tuple[dict[str, float], dict[str, float]]:

@@ -19,7 +19,7 @@ import httpx
 import pytest
 from PIL import Image
 
-from inference.embedded import DEMO, EngineFailed, EmbeddedSettings, EngineAddress, read_address, serve
+from inference.embedded import DEMO, EmbeddedSettings, EngineAddress, EngineFailed, read_address, serve
 from tests.waiting import wait_until
 
 RED = (214, 30, 36)

@@ -26,7 +26,9 @@ from storage.messages import decode, encode
 log = logging.getLogger(__name__)
 discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # a bot that reads has no voice
 
-AWAY = (discord.DiscordServerError, discord.GatewayNotFound, aiohttp.ClientError, OSError, TimeoutError)
+AWAY = (
+    discord.DiscordServerError, discord.GatewayNotFound, discord.RateLimited, aiohttp.ClientError, OSError, TimeoutError,
+)  # fmt: skip
 LOOK_BACK = 3600  # seconds of a channel's messages that are read again after a time without connection
 AGAIN = 10.0  # seconds before what could not be read is tried again
 DIRECT = 100  # chats of persons that are looked at then, the newest first
@@ -267,7 +269,7 @@ class Client(discord.Client):
                     await self._write(message)
                 if message:
                     await persist(partial(self._inbox.pass_by, str(chat), str(message.id)))
-            except (discord.RateLimited, *AWAY) as error:
+            except AWAY as error:
                 log.warning("a channel cannot be read yet: %s", describe(error))
                 whole = False
             except discord.DiscordException as error:
@@ -288,8 +290,8 @@ def _own(interaction: _Interaction) -> bool:
 def _fields(components: list[dict[str, Any]]) -> Any:
     """Name and value of each of a form's fields, however they are laid out."""
     for component in components:
-        within = component.get("components") or [component["component"]] if "component" in component else []
-        yield from _fields(component.get("components", within))
+        inner = [component["component"]] if "component" in component else component.get("components", [])
+        yield from _fields(inner)
         if "custom_id" in component:
             yield component["custom_id"], component.get("value") or "".join(component.get("values", ()))
 
@@ -304,11 +306,8 @@ def _form(interaction: _Interaction, name: str) -> discord.ui.Modal:
             discord.SelectOption(label=words(f"discord.{value}"), value=value, default=value == "private")
             for value in ("private", "public")
         ]
-        form.add_item(
-            discord.ui.Label(
-                text=words("discord.seen"), component=discord.ui.Select[Any](options=seen, custom_id="seen")
-            )
-        )
+        choice = discord.ui.Select[Any](options=seen, custom_id="seen")
+        form.add_item(discord.ui.Label(text=words("discord.seen"), component=choice))
     form.stop()  # it is known by its id: the library need not keep every form that is never sent
     return form
 

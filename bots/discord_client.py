@@ -27,7 +27,8 @@ log = logging.getLogger(__name__)
 discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # a bot that reads has no voice
 
 AWAY = (
-    discord.DiscordServerError, discord.GatewayNotFound, discord.RateLimited, aiohttp.ClientError, OSError, TimeoutError,
+    discord.DiscordServerError, discord.GatewayNotFound, discord.RateLimited, aiohttp.ClientError, OSError,
+    TimeoutError,
 )  # fmt: skip
 LOOK_BACK = 3600  # seconds of a channel's messages that are read again after a time without connection
 AGAIN = 10.0  # seconds before what could not be read is tried again

@@ -1,0 +1,150 @@
+"""The embedded engine's settings one by one: `python -m bench.embedded [FOLDER]`, one JSON line last.
+
+FOLDER holds a model as ASKPIX_MODEL takes it; without one it is the demo. Each try is a child as askpix starts it,
+with one setting changed; a slow model (over 500 MB) is asked less. $SECONDS (440) is all the time there is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import statistics
+import sys
+import time
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from bench.gpu.host import Answer, Bench, Card, abreast, content, photo
+from bench.report import cpu_seconds, finish, rss_mb, say
+from bots.photos import prepare
+from inference import engine
+from inference.embedded import DEMO, EmbeddedSettings
+from inference.embedded import Embedded as Child
+from storage.vision import PixelLimits
+
+# The child as it is, but for what $PARAMS sets on llama.cpp's own parameters.
+CHILD = (
+    "import json, os, xllamacpp; from inference import embedded_child; real = xllamacpp.Server\n"
+    "def server(params):\n"
+    "    for name, value in json.loads(os.environ['PARAMS']).items(): setattr(params, name, value)\n"
+    "    return real(params)\n"
+    "xllamacpp.Server = server; embedded_child.main()"
+)
+SECONDS = float(os.environ.get("SECONDS", "440"))
+RESERVE = 10.0
+
+
+@dataclass(frozen=True)
+class Try:
+    """A change: of our wishes, or of llama.cpp's parameters."""
+
+    name: str
+    wishes: dict[str, Any]
+    params: dict[str, Any]
+    predicted: str
+
+
+SMALL = (
+    Try("as it is", {}, {}, ""),
+    Try("one slot", {"slots": 1}, {}, "fewer photos/min, the same alone"),
+    Try("two slots", {"slots": 2}, {}, "the same photos/min"),
+    Try("eight slots", {"slots": 8}, {}, "the same photos/min, a later first token"),
+    Try("two threads", {"threads": 2}, {}, "faster on a quiet machine alone"),
+    Try("ubatch 128", {}, {"n_ubatch": 128}, "no change: a prompt is 100 to 200 tokens"),
+    Try("ubatch 1024", {}, {"n_ubatch": 1024}, "no change"),
+    Try("no polling", {}, {"poll": 0}, "no change with one thread"),
+    Try("64 tokens a photo", {"max_tokens": 64}, {}, "first token a third sooner"),
+)
+LARGE = (
+    Try("as it is", {}, {}, ""),
+    Try("128 tokens a photo", {"max_tokens": 128}, {}, "first token in half the time"),
+    Try("64 tokens a photo", {"max_tokens": 64}, {}, "a quarter of the time"),
+    Try("one thread", {"threads": 1}, {}, "half as fast"),
+    Try("two slots", {"slots": 2}, {}, "the same photos/min, sooner for each"),
+    Try("ubatch 256", {}, {"n_ubatch": 256}, "no change"),
+    Try("ubatch 1024", {}, {"n_ubatch": 1024}, "no change"),
+)
+
+
+@asynccontextmanager
+async def served(folder: Path, tried: Try) -> AsyncGenerator[tuple[Bench, dict[str, Any], int]]:
+    """(the engine, what was wished for, its process)."""
+    settings = EmbeddedSettings(Path(os.environ["ASKPIX_DATA_DIR"]), folder)
+    wishes = json.loads(Child(settings)._wishes()) | tried.wishes  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] : what askpix says
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", CHILD, stdin=PIPE, stdout=PIPE, stderr=asyncio.subprocess.DEVNULL,
+        env={**os.environ, "PARAMS": json.dumps(tried.params)},
+    )  # fmt: skip
+    try:
+        assert child.stdin and child.stdout
+        child.stdin.write(json.dumps(wishes).encode() + b"\n")
+        url = json.loads(await child.stdout.readline())["url"]
+        where = engine.EngineAddress(url, wishes["key"])
+        async with engine.Engine(lambda: where) as client:
+            await client.probe()
+            yield Bench(where, client, Card()), wishes, child.pid  # pyright: ignore[reportArgumentType] : only `ask` is used
+    finally:
+        child.kill()
+        await child.wait()
+
+
+async def measure(folder: Path, tried: Try, large: bool, first: int) -> dict[str, Any]:
+    """Alone, with and without a photo; then everybody at once, for so long as the amount takes."""
+    begun = time.monotonic()
+    async with served(folder, tried) as (bench, wishes, pid):
+        ready = time.monotonic() - begun
+        slots, tokens = wishes["slots"], 16 if large else 32
+        limits = PixelLimits(wishes["min_tokens"] * 1024, max(2 * wishes["min_tokens"], wishes["max_tokens"]) * 1024)
+        amount = 2 if large else 12
+        seeds = range(first, first + amount + slots * (1 if large else 6))
+        pictures = [prepare(photo(seed)[1], limits).data for seed in seeds]
+
+        async def ask(data: bytes) -> Answer:
+            return await bench.ask(content("What is in this picture?", data), tokens)
+
+        await bench.ask("Hello!", 4)
+        alone = [await ask(data) for data in pictures[:amount]]
+        speeds = [(await bench.ask(f"Tell story {number}.", 2 * tokens)).speed for number in range(2 if large else 5)]
+        begun, spent = time.monotonic(), cpu_seconds(pid)
+        crowd: list[Answer] = await abreast(slots, [partial(ask, data) for data in pictures[amount:]])
+        took = time.monotonic() - begun
+        return {
+            "ready_s": round(ready, 2),
+            "rss_mb": rss_mb([pid]),
+            "prompt_tokens": alone[-1].prompt,
+            "photo_first_ms": round(1000 * statistics.median(each.first for each in alone)),
+            "tokens_per_second": round(statistics.median(speeds), 1),
+            "at_once": slots,
+            "photos_per_minute": round(60 * len(crowd) / took, 1),
+            "first_p50_ms_at_once": round(1000 * statistics.median(each.first for each in crowd)),
+            "cores_busy": round((cpu_seconds(pid) - spent) / took, 2),
+        }
+
+
+async def main() -> None:
+    """Each try while there is time; the first once more at the end, for what the machine itself changed meanwhile."""
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else DEMO
+    large = sum(file.stat().st_size for file in folder.glob("*.gguf")) > 500_000_000
+    tries, end = LARGE if large else SMALL, time.monotonic() + SECONDS
+    engine.SAMPLING["ignore_eos"] = True  # weights may be random, and every answer is to be as long
+    results: dict[str, Any] = {}
+    longest = 0.0
+    for number, tried in enumerate((*tries, Try("as it is, again", {}, {}, "as the first"))):
+        begun = time.monotonic()
+        if begun + 1.5 * longest + RESERVE > end:
+            results[tried.name] = "no time"
+            continue
+        results[tried.name] = {"predicted": tried.predicted, **await measure(folder, tried, large, 1000 * number)}
+        longest = max(longest, time.monotonic() - begun)
+        say(f"{tried.name}: {results[tried.name]}")
+    finish("embedded", {"model": folder.name, "tries": results}, {})
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# bench.gpu.speed on a GPU host with Python 3.12, PyTorch and no network; what comes out lies in $OUT.
+#   bench/gpu/speed.sh BUNDLE [SECONDS]   ($ATTENTION: the engines' --attention-backend, $TEMPERATURE, $EXAM)
+# BUNDLE holds site.txz, model.txz and wheels/, as for prove.sh; wheels/ here has py-spy and the demo's fonts too.
+set -uo pipefail
+bundle=$1 home=$HOME/askpix-gpu here=$PWD
+mkdir -p "$OUT" "$home"
+if [ ! -e "$home/done" ]; then
+    for archive in "$bundle"/site*.txz; do
+        python3 -c "import sys, tarfile; tarfile.open(sys.argv[1]).extractall(sys.argv[2])" "$archive" "$home/site" || exit 1
+    done
+    python3 -c "import sys, tarfile; tarfile.open(sys.argv[1]).extractall(sys.argv[2])" "$bundle/model.txz" "$home" || exit 1
+    touch "$home/done"
+fi
+python3 -m pip install -q --no-index --no-deps --no-cache-dir --upgrade --target "$home/wheels" "$bundle"/wheels/*.whl || exit 1
+mount -o remount,size=48G /dev/shm 2>/dev/null || true # photos travel there
+python3 bench/gpu/int8.py "${DEMO:=$here/inference/demo/checkpoint}" "$home/int8" || true
+export ATTENTION=${ATTENTION-flashinfer} DEMO MODEL=$home/model INT8=$home/int8 PATH=$home/wheels/bin:$PATH PYTHONUNBUFFERED=1 LC_ALL=C.UTF-8
+export PYTHONPATH=$here:$home/wheels:$home/site HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1
+work=$OUT
+export OUT=$home/speed
+python3 -m bench.gpu.speed bench/gpu/speed.toml "${2-440}" 2>"$work/speed.log" | tee "$work/speed.line.json" | cut -c1-200
+cp "$OUT/speed.json" "$work/"
+tar -C "$OUT" -czf "$work/logs.tgz" .
+tail -n 120 "$work/speed.log" | cut -c1-900

@@ -80,10 +80,15 @@ async def not_open(door: Door, held: Claim) -> bool:
 
 
 async def ask(door: Door, text: str = "what is it?", *files: FileRef, user: int = 1) -> Incoming:
-    """Ask, and wait for the placeholder."""
+    """Ask, and wait for the placeholder, whose buttons are known as soon as its slot is stored."""
     before = len(slots(door, str(user)))
     incoming = await door.send(text, *files, user=user)
-    await wait_until(lambda: len(slots(door, str(user))) == before + 1)
+
+    async def stored() -> bool:
+        found = slots(door, str(user))[before:]
+        return bool(found) and await door.desk.stores.replies.ask_of("telegram", str(user), found[0]) is not None
+
+    await wait_until(stored)
     return incoming
 
 

@@ -124,7 +124,7 @@ class SGLang:
         self._words.clear()
         self._child = await asyncio.create_subprocess_exec(
             settings.python, "-c", _TIED, *command, stdin=DEVNULL, stdout=PIPE, stderr=STDOUT, limit=2**22,
-            start_new_session=True, env={"SGLANG_VLM_CACHE_SIZE_MB": str(settings.plan.parts["cache"]), **os.environ},
+            start_new_session=True, env={**settings.plan.env, **os.environ},
         )  # fmt: skip
         self._reading = asyncio.create_task(self._read(self._child))
         ready = asyncio.create_task(self._ready.wait())

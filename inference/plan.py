@@ -29,11 +29,13 @@ FRACTIONS = range(90, 0, -1)  # hundredths for --mem-fraction-static
 PHOTO = 1024 * 768  # px; the ceilings speak of one such photo and 64 tokens of text
 NEWEST = (0, 5, 23)  # of SGLang, whose flags are written where none is installed
 PHOTO_TOKENS = CHAT_LIMITS.max_pixels // TOKEN_PIXELS  # of the largest
+STREAM = 4  # tokens a piece after the first: half the processor time of a token, and sooner than chats are edited
+HASHED = (0, 5, 23)  # from here on SGLang can hash photos in threads beside the process that prepares them
 LARGE = 40_960  # from here on a prefill step may be larger
 
 
 class Card(Record, frozen=True):
-    """One GPU: see catalogue.toml. gb_s and tflops are 0 when unknown."""
+    """One GPU: see catalogue.toml. gb_s and tflops are 0 when unknown; `flags` are only for it, and come last."""
 
     title: str
     name: str
@@ -41,6 +43,7 @@ class Card(Record, frozen=True):
     idle: int
     gb_s: float = 0
     tflops: float = 0
+    flags: tuple[str, ...] = ()
 
 
 class Text(Record, frozen=True):
@@ -152,6 +155,7 @@ class Plan(Record, frozen=True):
     first_token_ms: dict[str, float]
     tokens_per_second: dict[str, float]
     flags: list[str]
+    env: dict[str, str]
     nearest: dict[str, str | int] = msgspec.field(default_factory=dict[str, str | int])
     cards: list[str] = msgspec.field(default_factory=list[str])
 
@@ -233,6 +237,7 @@ def _lay(wish: Wish, users: int) -> Plan:
         card.title, wish.model, wish.context, users, _quantized(wish) or "none", wish.kv_dtype, fits, tokens, needed,
         tokens // wish.context, min(tokens, shape.text_config.max_position_embeddings), sum(used.values()), fraction,
         used | {"reserve": card.mib - sum(used.values())}, first, speed, _flags(wish, users, fraction, chunk),
+        _env(wish),
     )  # fmt: skip
 
 
@@ -285,16 +290,24 @@ def _flags(wish: Wish, users: int, fraction: float, chunk: int) -> list[str]:
         "--chunked-prefill-size", chunk, "--max-running-requests", users, graphs, users,
         "--attention-backend", "flashinfer", "--mm-attention-backend", "triton_attn",
         "--mm-process-config", json.dumps({"image": limits}), "--enable-cache-report", "--enable-metrics",
+        "--stream-interval", STREAM,
     ]  # fmt: skip
     if wish.kv_dtype == "fp8":
         flags += ["--kv-cache-dtype", "fp8_e4m3"]
     if wish.quantization:
         flags += ["--quantization", wish.quantization]
     if wish.version >= (0, 5, 20):  # a large Hopper card would choose others by itself, beyond this plan
-        flags += ["--mm-feature-transport", "cpu"]
+        flags += ["--mm-feature-transport", "cpu", *wish.card.flags]
     longest = wish.shape.text_config.max_position_embeddings
     if wish.context > longest:  # Qwen3-VL's README: its positions grow slower, so 3 reaches from 256K to 1M
         yarn = {"rope_type": "yarn", "factor": 3.0, "original_max_position_embeddings": longest}
         rope = yarn | {"mrope_section": [24, 20, 20], "mrope_interleaved": True}
         flags += ["--json-model-override-args", json.dumps({"text_config": {"rope_scaling": rope}})]
     return [str(flag) for flag in flags]
+
+
+def _env(wish: Wish) -> dict[str, str]:
+    env = {"SGLANG_VLM_CACHE_SIZE_MB": str(round(catalogue().room["cache"]))}
+    if wish.version >= HASHED and "cuda_ipc" not in wish.card.flags:
+        env["SGLANG_MM_PRECOMPUTE_HASH"] = "1"  # else the scheduler does it, and every answer waits
+    return env

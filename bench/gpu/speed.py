@@ -26,7 +26,7 @@ from bench.gpu import inside, load
 from bench.report import finish, say, target
 
 SECONDS = 440.0
-START = 0.5  # of that, at most, for a start: the first one compiles kernels
+START = float(os.environ.get("START", "0.5"))  # of that, at most, for a start: the first one compiles kernels
 RESERVE = 20.0  # for what comes after the measures of a wave
 CROWD = 192  # photos
 EXAM = int(os.environ.get("EXAM", "30"))  # questions a task and language
@@ -80,10 +80,11 @@ class Engine:
         return self.process.poll() is None and not self.ready()
 
     def words(self) -> str:
-        """The last line that looks like an error."""
+        """The line that says most of what broke it."""
         lines = self.log.read_text(errors="replace").splitlines()
+        compiling = [line for line in lines if "fatal error" in line]
         errors = [line for line in lines if "Error" in line or "Exception" in line]
-        return (errors or lines or [""])[-1][-300:]
+        return (compiling or errors or lines or [""])[-1][-300:]
 
     def stop(self) -> None:
         """At once, with all of its processes."""
@@ -234,6 +235,8 @@ def waves(bench: Bench) -> None:
             started = bench.start(each for each in bench.tries.tries if each.wave == number)
             engines += started
             bench.wait(started, START)
+            if not any(each.ready() for each in started):
+                break  # what keeps them all from starting keeps the next ones too
             demos = [each for each in started if "exam" in each.tried.measure]
             for each in started:
                 bench.measure(each, () if each in demos else ("warm", *each.tried.measure, "mib"))
@@ -288,7 +291,8 @@ def main() -> None:
         waves(bench)
         predicted = {each.name: {"change": each.change, "predicted": each.predicted} for each in tries.tries}
         found = {name: predicted[name] | figures for name, figures in bench.results.items()}
-        finish("gpu.speed", {"sampling": "0.7, 0.8, 20", "tries": found}, targets(bench.results))
+        how = {name: os.environ.get(name, "") for name in ("ATTENTION", "TEMPERATURE")}
+        finish("gpu.speed", {**how, "tries": found}, targets(bench.results))
 
 
 if __name__ == "__main__":

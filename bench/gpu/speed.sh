@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # bench.gpu.speed on a GPU host with Python 3.12, PyTorch and no network; what comes out lies in $OUT.
 #   bench/gpu/speed.sh BUNDLE [SECONDS]   ($ATTENTION: the engines' --attention-backend, $TEMPERATURE, $EXAM)
-# BUNDLE holds site.txz, model.txz and wheels/, as for prove.sh; wheels/ here has py-spy and the demo's fonts too.
+# BUNDLE holds site.txz, model.txz and wheels/, as for prove.sh; wheels/ here has py-spy and the demo's fonts too. What is
+# too large for one call can come before: unpack it into ~/askpix-gpu/site, and leave the rest as another site*.txz.
 set -uo pipefail
 bundle=$1 home=$HOME/askpix-gpu here=$PWD
 mkdir -p "$OUT" "$home"

@@ -122,9 +122,12 @@ class SGLang:
         command = ["-P", "-m", "sglang.launch_server", "--config", str(self._config), *self._flags]
         self._ready.clear()
         self._words.clear()
+        env = {**settings.plan.env, **os.environ}
+        if "cuda_ipc" in settings.extra:
+            env["SGLANG_MM_PRECOMPUTE_HASH"] = "0"  # photos that stay on the card are hashed there, by the scheduler
         self._child = await asyncio.create_subprocess_exec(
             settings.python, "-c", _TIED, *command, stdin=DEVNULL, stdout=PIPE, stderr=STDOUT, limit=2**22,
-            start_new_session=True, env={**settings.plan.env, **os.environ},
+            start_new_session=True, env=env,
         )  # fmt: skip
         self._reading = asyncio.create_task(self._read(self._child))
         ready = asyncio.create_task(self._ready.wait())

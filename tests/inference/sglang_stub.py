@@ -42,7 +42,8 @@ def main() -> None:
     """Note how we were started, then serve."""
     config: dict[str, Any] = json.loads(Path(value("--config")).read_text())
     with Path(os.environ["STUB_LOG"]).open("a") as log:
-        log.write(json.dumps({"argv": sys.argv, "config": config, "pid": os.getpid()}) + "\n")
+        hashed = os.environ.get("SGLANG_MM_PRECOMPUTE_HASH")
+        log.write(json.dumps({"argv": sys.argv, "config": config, "pid": os.getpid(), "hashed": hashed}) + "\n")
     asyncio.run(serve())
 
 

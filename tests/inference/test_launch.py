@@ -110,6 +110,16 @@ async def test_a_server_that_does_not_start_is_told_with_its_own_words(
     assert read_address(machine.folder) is None and not (machine.folder / "sglang.yaml").exists()
 
 
+@pytest.mark.parametrize(("extra", "theirs"), [([], "0"), (["--mm-feature-transport", "cuda_ipc"], "")])
+async def test_photos_are_not_hashed_beside_the_scheduler_where_the_owner_or_the_card_keeps_them(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, extra: list[str], theirs: str
+):
+    if theirs:
+        monkeypatch.setenv("SGLANG_MM_PRECOMPUTE_HASH", theirs)
+    async with running(machine, extra=extra):
+        assert machine.starts()[0]["hashed"] == "0"
+
+
 async def test_it_is_started_with_the_plans_flags_and_the_key_stands_in_no_process_list(machine: Machine):
     async with running(machine, extra=["--device", "cpu"]) as address:
         (started,) = machine.starts()
@@ -119,7 +129,7 @@ async def test_it_is_started_with_the_plans_flags_and_the_key_stands_in_no_proce
         assert address.key not in " ".join(started["argv"]) and started["config"] == {"api-key": address.key}
         assert (machine.folder / "engine.json").stat().st_mode & 0o777 == 0o600
         assert (machine.folder / "sglang.yaml").stat().st_mode & 0o777 == 0o600
-        assert address.url.startswith("http://127.0.0.1:")
+        assert address.url.startswith("http://127.0.0.1:") and started["hashed"] == "1"
         assert (address.model.name, address.model.slots, address.model.context) == (NAME, 3, 4096)
         assert machine.told == ["load", "graphs", "served"]
     assert not alive(address.pid) and read_address(machine.folder) is None

@@ -15,7 +15,7 @@ import time
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -42,23 +42,28 @@ RESERVE = 10.0
 
 @dataclass(frozen=True)
 class Try:
-    """A change: of our wishes, or of llama.cpp's parameters."""
+    """A change: of our wishes, of llama.cpp's parameters, or of the environment; beside so many busy processes."""
 
     name: str
     wishes: dict[str, Any]
     params: dict[str, Any]
     predicted: str
+    env: dict[str, str] = field(default_factory=dict[str, str])
+    beside: int = 0
 
 
+PASSIVE = {"OMP_WAIT_POLICY": "passive"}  # a thread that waits for the others sleeps
 SMALL = (
     Try("as it is", {}, {}, ""),
     Try("one slot", {"slots": 1}, {}, "fewer photos/min, the same alone"),
     Try("two slots", {"slots": 2}, {}, "the same photos/min"),
     Try("eight slots", {"slots": 8}, {}, "the same photos/min, a later first token"),
     Try("two threads", {"threads": 2}, {}, "faster on a quiet machine alone"),
+    Try("two threads that sleep", {"threads": 2}, {}, "nearly as fast", PASSIVE),
+    Try("beside two busy processes", {}, {}, "half the photos/min", beside=2),
+    Try("two threads, beside", {"threads": 2}, {}, "ten times slower", beside=2),
+    Try("two threads that sleep, beside", {"threads": 2}, {}, "no slower than one", PASSIVE, 2),
     Try("ubatch 128", {}, {"n_ubatch": 128}, "no change: a prompt is 100 to 200 tokens"),
-    Try("ubatch 1024", {}, {"n_ubatch": 1024}, "no change"),
-    Try("no polling", {}, {"poll": 0}, "no change with one thread"),
     Try("64 tokens a photo", {"max_tokens": 64}, {}, "first token a third sooner"),
 )
 LARGE = (
@@ -77,21 +82,23 @@ async def served(folder: Path, tried: Try) -> AsyncGenerator[tuple[Bench, dict[s
     """(the engine, what was wished for, its process)."""
     settings = EmbeddedSettings(Path(os.environ["ASKPIX_DATA_DIR"]), folder)
     wishes = json.loads(Child(settings)._wishes()) | tried.wishes  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] : what askpix says
+    busy = [await asyncio.create_subprocess_exec(sys.executable, "-c", "while True: pass") for _ in range(tried.beside)]
     child = await asyncio.create_subprocess_exec(
         sys.executable, "-c", CHILD, stdin=PIPE, stdout=PIPE, stderr=asyncio.subprocess.DEVNULL,
-        env={**os.environ, "PARAMS": json.dumps(tried.params)},
+        env={**os.environ, **tried.env, "PARAMS": json.dumps(tried.params)},
     )  # fmt: skip
     try:
         assert child.stdin and child.stdout
         child.stdin.write(json.dumps(wishes).encode() + b"\n")
-        url = json.loads(await child.stdout.readline())["url"]
+        url = json.loads(await child.stdout.readline() or b'{"url": ""}')["url"]
         where = engine.EngineAddress(url, wishes["key"])
         async with engine.Engine(lambda: where) as client:
             await client.probe()
             yield Bench(where, client, Card()), wishes, child.pid  # pyright: ignore[reportArgumentType] : only `ask` is used
     finally:
-        child.kill()
-        await child.wait()
+        for each in (child, *busy):
+            each.kill()
+            await each.wait()
 
 
 async def measure(folder: Path, tried: Try, large: bool, first: int) -> dict[str, Any]:
@@ -140,7 +147,11 @@ async def main() -> None:
         if begun + 1.5 * longest + RESERVE > end:
             results[tried.name] = "no time"
             continue
-        results[tried.name] = {"predicted": tried.predicted, **await measure(folder, tried, large, 1000 * number)}
+        results[tried.name] = {"predicted": tried.predicted}
+        try:
+            results[tried.name] |= await measure(folder, tried, large, 1000 * number)
+        except (engine.EngineError, ValueError) as error:  # the other tries are measured all the same
+            results[tried.name]["failed"] = f"{type(error).__name__}: {error}"
         longest = max(longest, time.monotonic() - begun)
         say(f"{tried.name}: {results[tried.name]}")
     finish("embedded", {"model": folder.name, "tries": results}, {})

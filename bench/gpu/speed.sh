@@ -13,6 +13,9 @@ if [ ! -e "$home/done" ]; then
     python3 -c "import sys, tarfile; tarfile.open(sys.argv[1]).extractall(sys.argv[2])" "$bundle/model.txz" "$home" || exit 1
     touch "$home/done"
 fi
+for file in sglang/jit_kernel/include/sgl_kernel/tensor.h flashinfer/data/cutlass/include sgl_kernel/sm90; do
+    [ -e "$home/site/$file" ] || { echo "the archives lack $file: no kernel would compile"; exit 1; } # minutes are lent
+done
 python3 -m pip install -q --no-index --no-deps --no-cache-dir --upgrade --target "$home/wheels" "$bundle"/wheels/*.whl || exit 1
 mount -o remount,size=48G /dev/shm 2>/dev/null || true # photos travel there
 python3 bench/gpu/int8.py "${DEMO:=$here/inference/demo/checkpoint}" "$home/int8" || true

@@ -12,6 +12,8 @@ import pytest_asyncio
 from telegram import Bot
 
 from bots.delivery import Delivery
+from bots.discord_bot import DiscordSurface
+from bots.discord_client import Client as DiscordClient
 from bots.settings import BotSettings
 from bots.surface import Rate
 from bots.telegram_bot import TelegramSurface, make_bot
@@ -23,7 +25,7 @@ from storage.replies import Finished
 from storage.stores import Stores, open_stores
 from storage.tasks import end
 from tests.bots.board import Board, worker
-from tests.bots.discord_town import Town
+from tests.bots.discord_town import Away, Town
 from tests.bots.life import Life, alive
 from tests.emulators.discord_emulator import DiscordEmulator
 from tests.emulators.telegram import TelegramEmulator
@@ -147,3 +149,33 @@ async def town(redis: Client) -> AsyncIterator[Town]:
     async with DiscordEmulator() as discord:
         yield Town(discord, inbox)
         assert [call.path for call in discord.unknown] == []
+
+
+@pytest_asyncio.fixture
+async def hall(town: Town) -> AsyncIterator[DiscordSurface]:
+    """Our surface on Discord."""
+    async with town.showing() as surface:
+        yield surface
+
+
+@pytest_asyncio.fixture
+async def client(town: Town) -> AsyncIterator[DiscordClient]:
+    """Ours on Discord, which is shown what is addressed to it."""
+    async with town.listening() as client:
+        yield client
+
+
+@pytest_asyncio.fixture
+async def seeing(town: Town) -> AsyncIterator[DiscordClient]:
+    """Ours on Discord, with the message-content intent."""
+    town.sees = town.discord.world.message_content = True
+    async with town.listening() as client:
+        yield client
+
+
+@pytest.fixture
+def away(client: DiscordClient, town: Town, monkeypatch: pytest.MonkeyPatch) -> Away:
+    """The client's store, which goes away."""
+    found = Away(town.inbox)
+    monkeypatch.setattr(client, "_inbox", found)
+    return found

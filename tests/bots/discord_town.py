@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
-import warnings
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,23 +11,31 @@ from typing import Any
 
 import aiohttp
 
-with warnings.catch_warnings():  # warnings are errors, and discord.py imports audioop, which Python 3.13 has dropped
-    warnings.simplefilter("ignore", DeprecationWarning)
-    importlib.import_module("discord")
-
 from bots.discord_bot import DiscordSurface
 from bots.discord_client import Client
-from bots.surface import Incoming
+from bots.phrases import say
+from bots.surface import Button, Incoming
 from storage.connection import StoreDown
 from storage.inbox import Inbox
 from storage.messages import Address, decode
 from storage.tasks import end
+from tests.bots.pictures import encoded, halves
 from tests.emulators.discord_client import connected
 from tests.emulators.discord_emulator import DiscordEmulator
 from tests.emulators.discord_interactions import Interaction
 from tests.emulators.discord_person import User
 from tests.emulators.discord_places import Channel
+from tests.emulators.discord_shapes import BOT_ID
 from tests.waiting import wait_until
+
+PICTURE = encoded(halves())
+ME = f"<@{BOT_ID}>"
+MENU = say("en", "discord.name_menu")
+ASK_AGAIN = (Button("again", "Again"), Button("follow", "Follow"))
+CALLBACK = "POST /interactions/{id}/{token}/callback"
+POST, PATCH = "POST /channels/{channel_id}/messages", "PATCH /channels/{channel_id}/messages/{message_id}"
+HOOK, HOOK_PATCH = "POST /webhooks/{app_id}/{token}", "PATCH /webhooks/{app_id}/{token}/messages/{message_id}"
+DELETE = "DELETE /channels/{channel_id}/messages/{message_id}"
 
 
 @dataclass

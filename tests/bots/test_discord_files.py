@@ -2,49 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
-import pytest_asyncio
 from aiohttp import web
 
 from bots.discord_bot import DiscordSurface
 from bots.photos import MAX_MEGABYTES
 from bots.surface import (
-    Button,
     FileRef,
     Gone,
     Unfit,
     Unreachable,
 )
 from storage.messages import Refused
-from tests.bots.discord_town import Town
-from tests.bots.pictures import encoded, halves
+from tests.bots.discord_town import PICTURE, Town
 from tests.emulators.discord_shapes import Upload
 from tests.emulators.server import LocalServer
 
-PICTURE = encoded(halves())
-POST, PATCH = "POST /channels/{channel_id}/messages", "PATCH /channels/{channel_id}/messages/{message_id}"
-HOOK, HOOK_PATCH = "POST /webhooks/{app_id}/{token}", "PATCH /webhooks/{app_id}/{token}/messages/{message_id}"
-DELETE = "DELETE /channels/{channel_id}/messages/{message_id}"
-ASK_AGAIN = (Button("again", "Again"), Button("follow", "Follow"))
-
-
-@pytest_asyncio.fixture
-async def surface(town: Town) -> AsyncIterator[DiscordSurface]:
-    async with town.showing() as surface:
-        yield surface
-
 
 async def test_a_picture_that_somebody_sent_is_fetched_and_one_that_is_gone_is_gone(
-    town: Town, surface: DiscordSurface
+    town: Town, hall: DiscordSurface
 ) -> None:
     said = await town.ann.dm("x", [("a_b.png", PICTURE)])
     (file,) = (await town.hears()).photos
-    assert await surface.fetch(file) == PICTURE
+    assert await hall.fetch(file) == PICTURE
     town.discord.lose_file(said["attachments"][0])
     with pytest.raises(Gone):
-        await surface.fetch(file)
+        await hall.fetch(file)
 
 
 @pytest.mark.parametrize(
@@ -60,34 +43,32 @@ async def test_a_picture_that_somebody_sent_is_fetched_and_one_that_is_gone_is_g
         "",
     ],
 )
-async def test_nothing_is_fetched_from_other_hosts(surface: DiscordSurface, address: str) -> None:
+async def test_nothing_is_fetched_from_other_hosts(hall: DiscordSurface, address: str) -> None:
     with pytest.raises((Unfit, Gone)):
-        await surface.fetch(FileRef(address))
+        await hall.fetch(FileRef(address))
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
-async def test_a_store_of_files_in_trouble_is_worth_another_try(
-    town: Town, surface: DiscordSurface, status: int
-) -> None:
+async def test_a_store_of_files_in_trouble_is_worth_another_try(town: Town, hall: DiscordSurface, status: int) -> None:
     await town.ann.dm("x", [("a.png", PICTURE)])
     (file,) = (await town.hears()).photos
     town.discord.fail_next("GET /attachments", status)
     with pytest.raises(Unreachable) as raised:
-        await surface.fetch(file)
+        await hall.fetch(file)
     assert "http" not in str(raised.value)
     town.discord.drop_next("GET /attachments", 2)  # one try is two
     with pytest.raises(Unreachable):
-        await surface.fetch(file)
-    assert await surface.fetch(file) == PICTURE
+        await hall.fetch(file)
+    assert await hall.fetch(file) == PICTURE
 
 
-async def test_a_file_that_is_larger_than_it_was_said_to_be_is_refused(town: Town, surface: DiscordSurface) -> None:
+async def test_a_file_that_is_larger_than_it_was_said_to_be_is_refused(town: Town, hall: DiscordSurface) -> None:
     content = b"\x89PNG" + bytes(MAX_MEGABYTES * 1_000_000)
     await town.ann.dm("x", [Upload("a.png", content, declared_size=10)])
     (file,) = (await town.hears()).photos
     assert file.size == 10
     with pytest.raises(Refused) as refused:
-        await surface.fetch(file)
+        await hall.fetch(file)
     assert (refused.value.code, refused.value.details) == ("too_large", {"limit": MAX_MEGABYTES})
 
 
@@ -111,14 +92,14 @@ class Strange(LocalServer):
             return answer
 
 
-async def test_a_file_without_end_is_refused_while_it_is_read(surface: DiscordSurface) -> None:
+async def test_a_file_without_end_is_refused_while_it_is_read(hall: DiscordSurface) -> None:
     async with Strange() as strange:
         with pytest.raises(Refused):
-            await surface.fetch(FileRef(f"{strange.url}/endless"))
+            await hall.fetch(FileRef(f"{strange.url}/endless"))
 
 
-async def test_nobody_is_sent_elsewhere(surface: DiscordSurface) -> None:
+async def test_nobody_is_sent_elsewhere(hall: DiscordSurface) -> None:
     async with Strange() as strange:
         with pytest.raises(Gone):
-            await surface.fetch(FileRef(f"{strange.url}/away"))
+            await hall.fetch(FileRef(f"{strange.url}/away"))
         assert strange.visited == ["/away"]

@@ -3,39 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 
 from bots.discord_client import Client
 from bots.discord_reading import Via
 from bots.phrases import say
 from bots.surface import Button, Page
 from storage.messages import Address
-from tests.bots.discord_town import Away, Town, surface_of
-from tests.bots.pictures import encoded, halves
+from tests.bots.discord_town import MENU, PICTURE, Away, Town, surface_of
 from tests.emulators.discord_interactions import Interaction
 from tests.emulators.discord_shapes import DEFER, DEFER_UPDATE, EPHEMERAL
 from tests.emulators.server import Json
-
-PICTURE = encoded(halves())
-MENU = say("en", "discord.name_menu")
-CALLBACK = "POST /interactions/{id}/{token}/callback"
-
-
-@pytest_asyncio.fixture
-async def client(town: Town) -> AsyncIterator[Client]:
-    async with town.listening() as client:
-        yield client
-
-
-@pytest.fixture
-def away(client: Client, town: Town, monkeypatch: pytest.MonkeyPatch) -> Away:
-    """The client's store, which goes away."""
-    found = Away(town.inbox)
-    monkeypatch.setattr(client, "_inbox", found)
-    return found
 
 
 async def an_answer(town: Town, client: Client, *, private: bool = False) -> Json:

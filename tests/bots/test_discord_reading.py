@@ -2,36 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
-import pytest_asyncio
 
-from bots.discord_client import Client
 from bots.discord_reading import Via
 from bots.surface import Incoming
-from tests.bots.discord_town import Town
-from tests.bots.pictures import encoded, halves
+from tests.bots.discord_town import ME, PICTURE, Town
 from tests.emulators.discord_shapes import BOT_ID, user_object
 from tests.emulators.server import Json
-
-PICTURE = encoded(halves())
-ME = f"<@{BOT_ID}>"
-
-
-@pytest_asyncio.fixture
-async def client(town: Town) -> AsyncIterator[Client]:
-    """Ours, which is shown what is addressed to it."""
-    async with town.listening() as client:
-        yield client
-
-
-@pytest_asyncio.fixture
-async def seeing(town: Town) -> AsyncIterator[Client]:
-    """Ours, with the message-content intent."""
-    town.sees = town.discord.world.message_content = True
-    async with town.listening() as client:
-        yield client
 
 
 def names(incoming: Incoming) -> list[str]:

@@ -2,33 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
-import pytest_asyncio
 
 from bots.discord_client import Client
-from tests.bots.discord_town import Town
-from tests.bots.pictures import encoded, halves
-from tests.emulators.discord_shapes import BOT_ID
-
-PICTURE = encoded(halves())
-ME = f"<@{BOT_ID}>"
-
-
-@pytest_asyncio.fixture
-async def client(town: Town) -> AsyncIterator[Client]:
-    """Ours, which is shown what is addressed to it."""
-    async with town.listening() as client:
-        yield client
-
-
-@pytest_asyncio.fixture
-async def seeing(town: Town) -> AsyncIterator[Client]:
-    """Ours, with the message-content intent."""
-    town.sees = town.discord.world.message_content = True
-    async with town.listening() as client:
-        yield client
+from tests.bots.discord_town import PICTURE, Town
 
 
 @pytest.mark.usefixtures("client")

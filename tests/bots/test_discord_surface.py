@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 
 import aiohttp
 import pytest
-import pytest_asyncio
 
 from bots.discord_bot import DiscordSurface
 from bots.surface import (
@@ -20,93 +19,77 @@ from bots.surface import (
     Unreachable,
 )
 from storage.logs import describe
-from tests.bots.discord_town import Town, there
-from tests.bots.pictures import encoded, halves
+from tests.bots.discord_town import ASK_AGAIN, DELETE, HOOK, HOOK_PATCH, PATCH, POST, Town, there
 from tests.emulators.discord_shapes import SUPPRESS_EMBEDS
-
-PICTURE = encoded(halves())
-POST, PATCH = "POST /channels/{channel_id}/messages", "PATCH /channels/{channel_id}/messages/{message_id}"
-HOOK, HOOK_PATCH = "POST /webhooks/{app_id}/{token}", "PATCH /webhooks/{app_id}/{token}/messages/{message_id}"
-DELETE = "DELETE /channels/{channel_id}/messages/{message_id}"
-ASK_AGAIN = (Button("again", "Again"), Button("follow", "Follow"))
-
-
-@pytest_asyncio.fixture
-async def surface(town: Town) -> AsyncIterator[DiscordSurface]:
-    async with town.showing() as surface:
-        yield surface
-
 
 # --- as a member of a channel
 
 
-async def test_a_reply_stands_under_its_question_or_alone_when_that_is_gone(
-    town: Town, surface: DiscordSurface
-) -> None:
+async def test_a_reply_stands_under_its_question_or_alone_when_that_is_gone(town: Town, hall: DiscordSurface) -> None:
     question = await town.ann.says(town.square, "what?", mention=True)
-    slot = await surface.place(there(town.square, question["id"]), Page("…"))
+    slot = await hall.place(there(town.square, question["id"]), Page("…"))
     (reply,) = town.square.bot_messages()
     assert (reply["id"], reply["message_reference"]["message_id"]) == (slot, question["id"])
     await town.ann.deletes(question)
-    await surface.place(there(town.square, question["id"]), Page("again"))
+    await hall.place(there(town.square, question["id"]), Page("again"))
     assert town.square.texts() == ["…", "again"]
 
 
-async def test_an_answer_notifies_nobody_it_names_and_looks_no_link_up(town: Town, surface: DiscordSurface) -> None:
-    await surface.place(there(town.square), Page(f"@everyone <@{town.ben.id}> http://a.b"))
+async def test_an_answer_notifies_nobody_it_names_and_looks_no_link_up(town: Town, hall: DiscordSurface) -> None:
+    await hall.place(there(town.square), Page(f"@everyone <@{town.ben.id}> http://a.b"))
     (message,) = town.square.bot_messages()
     assert message["pings"] == set()
     assert message["flags"] & SUPPRESS_EMBEDS
 
 
-async def test_the_same_nonce_is_the_same_message(town: Town, surface: DiscordSurface) -> None:
+async def test_the_same_nonce_is_the_same_message(town: Town, hall: DiscordSurface) -> None:
     where = there(town.square)
     long = "discord:1234567890123456789:1234567890123456789"
-    first = [await surface.place(where, Page("…"), f"{long}:0") for _ in range(2)]
-    other = await surface.place(where, Page("…"), f"{long}:1")
-    free = [await surface.place(where, Page("…")) for _ in range(2)]
+    first = [await hall.place(where, Page("…"), f"{long}:0") for _ in range(2)]
+    other = await hall.place(where, Page("…"), f"{long}:1")
+    free = [await hall.place(where, Page("…")) for _ in range(2)]
     assert first[0] == first[1]
     assert len({*first, other, *free}) == 4
     assert len(town.square.texts()) == 4
 
 
-async def test_a_page_and_its_buttons_are_shown_and_twice_is_no_error(town: Town, surface: DiscordSurface) -> None:
+async def test_a_page_and_its_buttons_are_shown_and_twice_is_no_error(town: Town, hall: DiscordSurface) -> None:
     where = there(town.square)
-    slot = await surface.place(where, Page("…", buttons=(Button("stop", "Stop"),)))
+    slot = await hall.place(where, Page("…", buttons=(Button("stop", "Stop"),)))
     for _ in range(2):
-        await surface.edit(where, slot, Page("done", buttons=ASK_AGAIN))
+        await hall.edit(where, slot, Page("done", buttons=ASK_AGAIN))
     (message,) = town.square.bot_messages()
     assert message["content"] == "done"
     assert [button["custom_id"] for button in message["components"][0]["components"]] == [
         "askpix:again",
         "askpix:follow",
     ]
-    await surface.edit(where, slot, Page("no buttons"))
+    await hall.edit(where, slot, Page("no buttons"))
     assert message["components"] == []
 
 
-async def test_every_page_of_a_long_answer_is_accepted(town: Town, surface: DiscordSurface) -> None:
+async def test_every_page_of_a_long_answer_is_accepted(town: Town, hall: DiscordSurface) -> None:
     where = there(town.square)
-    slot = await surface.place(where, Page("…"))
+    slot = await hall.place(where, Page("…"))
     text = "".join(f"## {n}\n\n**b** 你好🙂\n\n```py\nx = {n}\n```\n\n" for n in range(60))
-    for page in surface.pages(text):
-        await surface.edit(where, slot, page)
+    for page in hall.pages(text):
+        await hall.edit(where, slot, page)
     assert "x = 59" in town.square.texts()[0]
 
 
-async def test_a_message_is_taken_away_once(town: Town, surface: DiscordSurface) -> None:
+async def test_a_message_is_taken_away_once(town: Town, hall: DiscordSurface) -> None:
     where = there(town.square)
-    slot = await surface.place(where, Page("…"))
-    await surface.remove(where, slot)
+    slot = await hall.place(where, Page("…"))
+    await hall.remove(where, slot)
     assert town.square.texts() == []
     with pytest.raises(Gone):
-        await surface.remove(where, slot)
+        await hall.remove(where, slot)
     with pytest.raises(Gone):
-        await surface.edit(where, slot, Page("text"))
+        await hall.edit(where, slot, Page("text"))
 
 
-async def test_a_file_is_sent(town: Town, surface: DiscordSurface) -> None:
-    slot = await surface.send(there(town.square), "answer.md", "你好".encode())
+async def test_a_file_is_sent(town: Town, hall: DiscordSurface) -> None:
+    slot = await hall.send(there(town.square), "answer.md", "你好".encode())
     (message,) = town.square.bot_messages()
     (attachment,) = message["attachments"]
     assert (message["id"], attachment["filename"]) == (slot, "answer.md")
@@ -114,43 +97,43 @@ async def test_a_file_is_sent(town: Town, surface: DiscordSurface) -> None:
 
 
 async def test_typing_is_shown_in_a_channel_and_a_command_s_answer_shows_thinking_by_itself(
-    town: Town, surface: DiscordSurface
+    town: Town, hall: DiscordSurface
 ) -> None:
-    await surface.typing(there(town.square))
+    await hall.typing(there(town.square))
     assert len(town.square.typing) == 1
     _, where = await town.asks()
-    await surface.typing(where)
+    await hall.typing(where)
     assert len(town.square.typing) == 1
 
 
-async def test_a_sign_is_put_changed_and_taken_away(town: Town, surface: DiscordSurface) -> None:
+async def test_a_sign_is_put_changed_and_taken_away(town: Town, hall: DiscordSurface) -> None:
     question = await town.ann.says(town.square, "what?", mention=True)
     where = there(town.square, question["id"])
     for sign, shown in (("seen", ["👀"]), ("done", ["👌"])):
-        await surface.sign(where, sign)
+        await hall.sign(where, sign)
         assert [each["emoji"]["name"] for each in question["reactions"]] == shown
     question["reactions"] = []
-    await surface.sign(where, "seen")
-    await surface.sign(where, "")
+    await hall.sign(where, "seen")
+    await hall.sign(where, "")
     assert question["reactions"] == []
 
 
-async def test_a_sign_is_changed_also_where_the_former_one_is_gone(town: Town, surface: DiscordSurface) -> None:
+async def test_a_sign_is_changed_also_where_the_former_one_is_gone(town: Town, hall: DiscordSurface) -> None:
     question = await town.ann.says(town.square, "what?", mention=True)
     town.discord.fail_next("DELETE /channels/{channel_id}/messages/{message_id}/reactions/{emoji}/@me", 404, 10014)
     with pytest.raises(SurfaceError):
-        await surface.sign(there(town.square, question["id"]), "done")
+        await hall.sign(there(town.square, question["id"]), "done")
     assert [each["emoji"]["name"] for each in question["reactions"]] == ["👌"]
 
 
-async def test_no_sign_is_put_where_there_is_no_message_or_none_is_wanted(town: Town, surface: DiscordSurface) -> None:
+async def test_no_sign_is_put_where_there_is_no_message_or_none_is_wanted(town: Town, hall: DiscordSurface) -> None:
     question = await town.ann.says(town.square, "what?", mention=True)
     await town.hears()
     _, by_command = await town.asks()
-    await surface.sign(by_command, "seen")
-    await surface.sign(there(town.square), "seen")
+    await hall.sign(by_command, "seen")
+    await hall.sign(there(town.square), "seen")
     async with aiohttp.ClientSession() as session:
-        quiet = DiscordSurface(surface._client, session, "127.0.0.1", signs=False)  # pyright: ignore[reportPrivateUsage] : the same one
+        quiet = DiscordSurface(hall._client, session, "127.0.0.1", signs=False)  # pyright: ignore[reportPrivateUsage] : the same one
         await quiet.sign(there(town.square, question["id"]), "seen")
     assert not town.discord.called("PUT /channels/{channel_id}/messages/{message_id}/reactions/{emoji}/@me")
 
@@ -159,7 +142,7 @@ async def test_no_sign_is_put_where_there_is_no_message_or_none_is_wanted(town: 
 
 
 @pytest.mark.parametrize("how", ["silenced", "thrown out", "removed"])
-async def test_a_channel_that_we_may_not_write_to_is_closed(town: Town, surface: DiscordSurface, how: str) -> None:
+async def test_a_channel_that_we_may_not_write_to_is_closed(town: Town, hall: DiscordSurface, how: str) -> None:
     where = there(town.square)
     if how == "silenced":
         town.square.deny("send_messages")
@@ -168,44 +151,44 @@ async def test_a_channel_that_we_may_not_write_to_is_closed(town: Town, surface:
     else:
         town.square.remove()
     with pytest.raises(Closed):
-        await surface.place(where, Page("x"))
+        await hall.place(where, Page("x"))
     with pytest.raises(Closed):
-        await surface.typing(where)
+        await hall.typing(where)
 
 
-async def test_direct_messages_that_are_closed_to_us_are_closed(town: Town, surface: DiscordSurface) -> None:
+async def test_direct_messages_that_are_closed_to_us_are_closed(town: Town, hall: DiscordSurface) -> None:
     where = there(town.ann.private)
     town.ann.blocked = True
     with pytest.raises(Closed):
-        await surface.place(where, Page("x"))
+        await hall.place(where, Page("x"))
 
 
-async def test_a_flood_says_for_how_long_and_a_short_one_is_waited_for(town: Town, surface: DiscordSurface) -> None:
+async def test_a_flood_says_for_how_long_and_a_short_one_is_waited_for(town: Town, hall: DiscordSurface) -> None:
     town.discord.limit_next(POST, 0.05)
-    await surface.place(there(town.square), Page("waited"))
+    await hall.place(there(town.square), Page("waited"))
     assert town.square.texts() == ["waited"]
     town.discord.limit_next(POST, 45.0)
     with pytest.raises(Flooded) as flooded:
-        await surface.place(there(town.square), Page("x"))
+        await hall.place(there(town.square), Page("x"))
     assert 44 < flooded.value.seconds <= 45
 
 
 @pytest.mark.parametrize("text", ["x" * 2001, "", " \n"])
-async def test_content_that_discord_refuses_is_unfit(town: Town, surface: DiscordSurface, text: str) -> None:
+async def test_content_that_discord_refuses_is_unfit(town: Town, hall: DiscordSurface, text: str) -> None:
     with pytest.raises(Unfit):
-        await surface.place(there(town.square), Page(text))
+        await hall.place(there(town.square), Page(text))
     _, where = await town.asks()
     with pytest.raises(Unfit):
-        await surface.place(where, Page(text))
+        await hall.place(where, Page(text))
 
 
-async def test_trouble_of_discord_s_own_is_worth_another_try(town: Town, surface: DiscordSurface) -> None:
+async def test_trouble_of_discord_s_own_is_worth_another_try(town: Town, hall: DiscordSurface) -> None:
     where = there(town.square)
-    slot = await surface.place(where, Page("…"))
+    slot = await hall.place(where, Page("…"))
     for route, call in (
-        (POST, lambda: surface.place(where, Page("x"))),
-        (PATCH, lambda: surface.edit(where, slot, Page("x"))),
-        (DELETE, lambda: surface.remove(where, slot)),
+        (POST, lambda: hall.place(where, Page("x"))),
+        (PATCH, lambda: hall.edit(where, slot, Page("x"))),
+        (DELETE, lambda: hall.remove(where, slot)),
     ):  # fmt: skip
         town.discord.fail_next(route, 503, html=True)
         with pytest.raises(Unreachable):
@@ -213,18 +196,18 @@ async def test_trouble_of_discord_s_own_is_worth_another_try(town: Town, surface
         town.discord.drop_next(route, 1 + (route == DELETE), after_processing=False)  # that one is tried twice at once
         with pytest.raises(Unreachable):
             await call()
-    await surface.edit(where, slot, Page("still there"))
+    await hall.edit(where, slot, Page("still there"))
 
 
-async def test_a_cut_connection_of_a_token_s_is_worth_another_try(town: Town, surface: DiscordSurface) -> None:
+async def test_a_cut_connection_of_a_token_s_is_worth_another_try(town: Town, hall: DiscordSurface) -> None:
     _, where = await town.asks()
     town.discord.drop_next(HOOK, after_processing=False)
     with pytest.raises(Unreachable):
-        await surface.place(where, Page("x"))
-    slot = await surface.place(where, Page("…"))
+        await hall.place(where, Page("x"))
+    slot = await hall.place(where, Page("…"))
     town.discord.drop_next(HOOK_PATCH, after_processing=False)
     with pytest.raises(Unreachable):
-        await surface.edit(where, slot, Page("x"))
+        await hall.edit(where, slot, Page("x"))
 
 
 @pytest.mark.parametrize(
@@ -241,10 +224,10 @@ async def test_a_cut_connection_of_a_token_s_is_worth_another_try(town: Town, su
     ],
 )
 async def test_every_refusal_has_its_meaning_and_no_error_holds_a_secret(
-    town: Town, surface: DiscordSurface, status: int, code: int, meant: type[SurfaceError]
+    town: Town, hall: DiscordSurface, status: int, code: int, meant: type[SurfaceError]
 ) -> None:
     secret = f"{town.discord.token} {town.discord.api_url}/x"
-    for route, call in await calls(town, surface):
+    for route, call in await calls(town, hall):
         town.discord.fail_next(route, status, code, secret)
         with pytest.raises(meant) as raised:
             await call()
@@ -253,14 +236,14 @@ async def test_every_refusal_has_its_meaning_and_no_error_holds_a_secret(
         assert type(raised.value) is meant
 
 
-async def calls(town: Town, surface: DiscordSurface) -> list[tuple[str, Callable[[], Awaitable[object]]]]:
+async def calls(town: Town, hall: DiscordSurface) -> list[tuple[str, Callable[[], Awaitable[object]]]]:
     """Calls as a member of a channel, and the routes they take."""
     where = there(town.square)
-    slot = await surface.place(where, Page("…"))
+    slot = await hall.place(where, Page("…"))
     return [
-        (POST, lambda: surface.place(where, Page("x"))),
-        (PATCH, lambda: surface.edit(where, slot, Page("x"))),
-        (DELETE, lambda: surface.remove(where, slot)),
-        (POST, lambda: surface.send(where, "a.md", b"x")),
-        ("POST /channels/{channel_id}/typing", lambda: surface.typing(where)),
+        (POST, lambda: hall.place(where, Page("x"))),
+        (PATCH, lambda: hall.edit(where, slot, Page("x"))),
+        (DELETE, lambda: hall.remove(where, slot)),
+        (POST, lambda: hall.send(where, "a.md", b"x")),
+        ("POST /channels/{channel_id}/typing", lambda: hall.typing(where)),
     ]

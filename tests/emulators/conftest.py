@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import warnings
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -13,10 +11,6 @@ from telegram import Bot
 from tests.emulators.discord_emulator import DiscordEmulator
 from tests.emulators.discord_raw import RawBot
 from tests.emulators.telegram import TelegramEmulator
-
-with warnings.catch_warnings():  # warnings are errors, and discord.py imports audioop, which Python 3.13 has dropped
-    warnings.simplefilter("ignore", DeprecationWarning)
-    importlib.import_module("discord")
 
 
 def connect(telegram: TelegramEmulator, token: str = "") -> Bot:

@@ -145,7 +145,8 @@ async def test_with_a_discord_it_shows_how_to_invite_the_bot_and_who_sends_the_c
     async with DiscordEmulator() as discord:
         here = {"DISCORD_API_URL": discord.api_url, "DISCORD_GATEWAY_URL": discord.gateway_url}
         async with askpix_up(tmp_path, DISCORD_TOKEN=discord.token, **here) as service:
-            await service.said(rf"^Discord: .*https://discord.com/oauth2/authorize\?client_id={APP_ID}.*scope=bot.*permissions=274878008384")
+            address = rf"https://discord.com/oauth2/authorize\?client_id={APP_ID}.*scope=bot"
+            await service.said(rf"^Discord: .*{address}.*permissions=274878008384")
             code = (await service.said(r"/start (\S+) on Discord"))[1]
             await wait_until(lambda: bool(discord.commands()), 20)
             ann, ben = discord.user(1001, installed=True), discord.user(1002, installed=True)

@@ -170,8 +170,7 @@ async def _up(storage: StorageSettings, bots: BotSettings, page: WebSettings, st
 
     async with opened(storage) as stores:
         changed("store", "ready", {})
-        tokens = {"telegram": bots.telegram_token, "discord": bots.discord_token}
-        wanted = _wanted([name for name, token in tokens.items() if token], web=page.web)
+        wanted = _wanted([name for name in PLATFORMS if getattr(bots, f"{name}_token")], web=page.web)
         supervisor = Supervisor(wanted, storage.data_dir, stores.redis, changed)
 
         async def greet() -> None:
@@ -209,8 +208,8 @@ async def _greet(stores: Stores, bots: BotSettings, page: WebSettings) -> None:
     if model and model.demo:
         typer.echo(_say("cli.demo_model"))
     limits = stores.limits(Rules(bots.allow, bots.deny, bots.admins, bots.open))
-    for platform, token in (("telegram", bots.telegram_token), ("discord", bots.discord_token)):
-        if not token:
+    for platform in PLATFORMS:
+        if not getattr(bots, f"{platform}_token"):
             typer.echo(_say(f"cli.no_{platform}"))
             continue
         address: str = await _figure(stores, platform)

@@ -29,7 +29,7 @@ def clean(text: str) -> str:
 
 
 def pieces(turn: Turn, kept: Container[str]) -> Iterator[str | Photo]:
-    """A turn's content in order: quoted photos, quoted words, own photos, own words. `kept` has the photos' names.
+    """A turn's content in order: quoted photos, quoted words, document, own photos, own words. `kept`: photos' names.
 
     An album's captions stand each behind its photo and what was asked besides stands last; a single one is the question
     and stands last too, as under one photo.
@@ -43,12 +43,15 @@ def pieces(turn: Turn, kept: Container[str]) -> Iterator[str | Photo]:
         groups.append(((), f"\n{text}" if text and captions[-1] else text))
     else:
         groups = [(turn.photos, text or "".join(captions))]
+    if turn.document:
+        groups.insert(0, ((), clean(turn.document) + "\n\n"))
     if turn.quote:
         quoted = clean(turn.quote.text.strip())
         groups.insert(0, (turn.quote.photos, f"They quote this message:\n{quoted}\n\n" if quoted else ""))
     words = ""
     for photos, following in groups:
         for photo in photos:
+            words += photo.lead
             if photo.sha256 not in kept:
                 words += ("\n" if words and not words.endswith("\n") else "") + GONE + "\n"
                 continue

@@ -54,7 +54,8 @@ class Photo(Record, frozen=True):
 
     width and height are pixels (multiples of 32), size is bytes, sha256 is lower-case hex of the encoded bytes.
     `message` is the number of the message that brought it, `source` the platform's own name of the file, `caption` what
-    an album says beside this photo.
+    an album says beside this photo. `lead` stands before it: a frame's time, a page's number. `full` is the width and
+    height (px, upright) of what it was shrunk from, if it was; those bytes are kept for a day, see storage/images.py.
     """
 
     sha256: str
@@ -65,6 +66,8 @@ class Photo(Record, frozen=True):
     message: int = 0
     source: str = ""
     caption: str = ""
+    lead: str = ""
+    full: tuple[int, int] | None = None
 
 
 class Quote(Record, frozen=True):
@@ -77,7 +80,8 @@ class Quote(Record, frozen=True):
 class Turn(Record, frozen=True):
     """One turn of a conversation as the model will see it again; `stopped` marks an answer its asker cut short.
 
-    `ask` is the id of the ask it belongs to: a question that is answered anew finds its turns by it.
+    `ask` is the id of the ask it belongs to: a question that is answered anew finds its turns by it. `document` is what
+    was read of a document that came with a question: those of its pages that were chosen.
     """
 
     role: str = "user"  # or "assistant"
@@ -86,6 +90,7 @@ class Turn(Record, frozen=True):
     quote: Quote | None = None
     stopped: bool = False
     ask: str = ""
+    document: str = ""
 
     def every_photo(self) -> tuple[Photo, ...]:
         """Its own photos, and the quoted ones last."""
@@ -107,10 +112,18 @@ class View(Record, frozen=True):
     until: str = ""
 
 
+class Note(Record, frozen=True):
+    """Something to say with an answer: a phrase code and its arguments."""
+
+    code: str
+    args: dict[str, str | int | float] = {}
+
+
 class Ask(Record, frozen=True):
     """One question on its way; `id` is `platform:chat:message`, of an album `platform:chat:media_group_id`.
 
-    `epoch` is the conversation's count of fresh starts.
+    `epoch` is the conversation's count of fresh starts. `task` names the entry of bots/tasks.py whose prompt the question
+    is; `then` is what to ask of the part of the photo that such a task finds. `notes` are said below the answer.
     """
 
     id: str
@@ -123,6 +136,9 @@ class Ask(Record, frozen=True):
     language: str = "en"
     epoch: int = 0
     asked_at: float = 0.0  # seconds since 1970
+    task: str = ""
+    then: str = ""
+    notes: tuple[Note, ...] = ()
 
     def photos(self) -> tuple[Photo, ...]:
         """Every photo this ask needs, the quoted ones last."""

@@ -1,0 +1,55 @@
+"""What can be asked by one word: `/ocr`, `/find the keys`. One table; adding a task is one entry and its phrases.
+
+Of a task named `ocr` the prompt is the phrase `task.ocr`, its line in the menus `menu.ocr`. `{argument}` in the prompt is
+what stands behind the name.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from bots.phrases import say
+from storage.messages import Refused
+
+
+class Task(NamedTuple):
+    """`shown` is how bots/results.py shows the answer; `argument` is what the name takes behind it, if it takes any.
+
+    A `must` task is refused without its argument; another one has `task.<argument>` in its place.
+    """
+
+    name: str
+    shown: str = ""
+    argument: str = ""
+    must: bool = False
+
+
+TASKS = {
+    task.name: task
+    for task in (
+        Task("describe"),
+        Task("ocr", "copy"),
+        Task("translate", "", "language"),
+        Task("table", "table"),
+        Task("find", "boxes", "what", must=True),
+        Task("gui", "boxes", "goal"),
+        Task("html", "page"),
+        Task("video"),
+        Task("zoom", "part", "where", must=True),
+    )
+}
+
+
+def read(text: str) -> tuple[Task | None, str]:
+    """The task that a message names, and what stands behind it; (None, text) for any other message."""
+    name, _, argument = text.partition(" ")
+    task = TASKS.get(name[1:].lower()) if name.startswith("/") else None
+    return (task, argument.strip()) if task else (None, text)
+
+
+def prompt(task: Task, argument: str, language: str) -> str:
+    """What the model is asked. Raises Refused("task_<argument>") where the task must have one and there is none."""
+    if task.must and not argument:
+        raise Refused(f"task_{task.argument}")
+    argument = argument or (say(language, f"task.{task.argument}") if task.argument else "")
+    return say(language, f"task.{task.name}", argument=argument)

@@ -11,11 +11,12 @@ from bots.delivery import Delivery
 from bots.photos import MAX_MEGABYTES
 from bots.phrases import say
 from bots.surface import Incoming
+from bots.tasks import TASKS
 from storage.limits import Limits
 from storage.stores import Stores
 
 NAMES = ("new", "stop", "context", "forget", "link", "help")  # the menu, in its order
-IN_GROUPS = ("ask", *NAMES)
+IN_GROUPS = ("ask", *TASKS, *NAMES)
 SETTLED = 2.0  # seconds from coming into a chat until we know if it is one of ours that moved
 
 

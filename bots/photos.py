@@ -21,6 +21,7 @@ from storage.messages import Photo, Refused
 from storage.vision import PixelLimits, fit
 
 MAX_MEGABYTES = 20  # what Telegram lets a bot download
+SHRUNK = 1.2  # times the pixels: from there on a closer look shows more than was seen
 
 # The formats that are opened, and the most megapixels of each: what keeps decoding for a chat under 400 MB. A pixel
 # takes 4 bytes in Pillow, twice that with transparency, and WebP and AVIF hold the whole canvas several times over.
@@ -120,7 +121,7 @@ def prepare(data: bytes, limits: PixelLimits) -> Prepared:
         raise Refused("empty")
     if len(data) > MAX_MEGABYTES * 1_000_000:
         raise Refused("too_large", limit=MAX_MEGABYTES)
-    kind = next((kind for kind, pattern in _BEGINNINGS.items() if re.match(pattern, data, re.DOTALL)), "")
+    kind = kind_of(data)
     if not kind:
         raise Refused("not_an_image")
     if kind not in _MEGAPIXELS:
@@ -135,13 +136,18 @@ def prepare(data: bytes, limits: PixelLimits) -> Prepared:
         image = _decode(source.image, (fitted[1], fitted[0]) if on_its_side else fitted)
     # No photo is stored that weighs more than its pixels, however it was padded.
     if source.jpeg and fitted == (width, height) and len(source.jpeg) <= width * height:
-        return _named(source.jpeg, "image/jpeg", fitted)
+        return _named(source.jpeg, "image/jpeg", fitted, fitted)
     if source.orientation in _TURNS:
         image = image.transpose(_TURNS[source.orientation])
     image = _flat(image, kind)
     if source.to_srgb and image.mode == "RGB":
         image = ImageCms.applyTransform(image, source.to_srgb) or image
-    return _named(*_encode(image, kind), fitted)
+    return _named(*_encode(image, kind), fitted, (height, width) if on_its_side else (width, height))
+
+
+def kind_of(data: bytes) -> str:
+    """What a file is by how it begins: a key of _BEGINNINGS, "" for none of them."""
+    return next((kind for kind, pattern in _BEGINNINGS.items() if re.match(pattern, data, re.DOTALL)), "")
 
 
 @contextmanager
@@ -272,5 +278,7 @@ def _encode(image: Image.Image, kind: str) -> tuple[bytes, str]:
     return jpeg.getvalue(), "image/jpeg"
 
 
-def _named(data: bytes, mime: str, size: tuple[int, int]) -> Prepared:
-    return Prepared(Photo(hashlib.sha256(data).hexdigest(), mime, *size, len(data)), data)
+def _named(data: bytes, mime: str, size: tuple[int, int], full: tuple[int, int]) -> Prepared:
+    shrunk = full[0] * full[1] > SHRUNK * size[0] * size[1]
+    digest = hashlib.sha256(data).hexdigest()
+    return Prepared(Photo(digest, mime, *size, len(data), full=full if shrunk else None), data)

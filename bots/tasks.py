@@ -1,7 +1,7 @@
 """What can be asked by one word: `/ocr`, `/find the keys`. One table; adding a task is one entry and its phrases.
 
-Of a task named `ocr` the prompt is the phrase `task.ocr`, its line in the menus `menu.ocr`. `{argument}` in the prompt is
-what stands behind the name.
+Of a task named `ocr` the prompt is the phrase `task.ocr`, its line in the menus `menu.ocr`. `{argument}` in the prompt
+is what stands behind the name.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ TASKS = {
         Task("zoom", "part", "where", must=True),
     )
 }
+
+UNREAD = ("boxes", "page", "part")  # answers that nobody reads while they grow: how far they are is said instead
 
 
 def read(text: str) -> tuple[Task | None, str]:

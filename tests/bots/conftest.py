@@ -42,7 +42,7 @@ class Desk:
 
     def start(self) -> Delivery:
         """A fresh process."""
-        delivery = Delivery(self.board, self.stores.replies, self.stores.queue, self.stores.health)
+        delivery = Delivery(self.board, self.stores)
         self.running.append(asyncio.create_task(delivery.run(asyncio.Event())))
         return delivery
 

@@ -139,7 +139,7 @@ class Commands:
     async def _help(self, incoming: Incoming) -> None:
         """What can be done here, and what the model that runs can do."""
         kind = "_discord" if incoming.where.via else "_group" if incoming.where.group else ""
-        words = [say(incoming.language, f"command.help{kind}")]
+        words = [say(incoming.language, f"command.help{kind}"), say(incoming.language, "command.help_tasks")]
         model = await self._stores.health.model()
         if model:
             demo = "help_demo" if model.demo else "help_model"

@@ -164,11 +164,12 @@ class Follower:
             self._changed.clear()
             if self._stale and self._slots and not self.final:  # the first slot does not wait for that
                 await persist(self._catch_up)
-            if self.final and not self._result and not await self._resolve(self.final):
-                continue
-            while not self._closed and not self._held and not await self._write():
-                pass
-            if self._held:
+            while not self._closed and not self._held:
+                if self.final and not self._result:
+                    await self._resolve(self.final)
+                elif await self._write():
+                    break
+            if self._held or (self.final and not self._result and not self._closed):
                 continue
             final = self.final
             if not final:
@@ -183,22 +184,20 @@ class Follower:
             if self.final is final:  # else it was asked anew meanwhile
                 return
 
-    async def _resolve(self, final: Finished) -> bool:
-        """Make of a final reply what is shown of it; False when something else is asked before."""
+    async def _resolve(self, final: Finished) -> None:
+        """Make of a final reply what is shown of it, or ask what it leads to."""
         tools, event = self._tools, final.event
         if isinstance(event, Done):
             anew = await persist(partial(tools.results.closer, self.ask, event.text))
             if anew and await persist(partial(tools.queue.amend, anew, final.fence)) == "ok":
                 self.redo(anew, final.fence + 1)
-                return False
+                return
         result = Result("")
         if isinstance(event, Done) and event.text.strip():
             result = await persist(partial(tools.results.of, self.ask, event.text))
             event = structs.replace(event, text=result.text)
-        if self.final is not final:  # it was asked anew meanwhile
-            return False
-        self._result = replace(result, text=ending(self.ask.language, event))
-        return True
+        if self.final is final:  # else it was asked anew meanwhile
+            self._result = replace(result, text=ending(self.ask.language, event))
 
     async def _meanwhile(self) -> None:
         if self._closed:  # nobody reads the answer: the engine is free for others

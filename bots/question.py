@@ -97,7 +97,7 @@ class Questions:
         if lead.album:
             words, quote = [before.document, *words], before.quote
             album = {number: tuple(group) for number, group in groupby(before.photos, lambda photo: photo.message)}
-            album |= {number: tuple(group) for number, group in groupby(photos, lambda photo: photo.message)}
+            album |= {got.photos[0].message: got.photos for got in sent if got.photos}  # an edited message came twice
             limits = (await self._stores.health.room(len(album) + len(quoted))).limits  # by now some are refused
             ordered = [photo for number in sorted(album) for photo in album[number]]
             photos = tuple([await self._files.fitted(lead.person, photo, limits) for photo in ordered])

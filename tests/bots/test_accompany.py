@@ -8,8 +8,8 @@ import time
 import pytest
 from msgspec import structs
 
-from bots.follower import LONG_TEXT
 from bots.phrases import say
+from bots.results import LONG_TEXT
 from bots.surface import Closed, Flooded, Gone, Incoming, Rate, SurfaceError, Unfit, Unreachable
 from storage.messages import Address, Ask, Cancelled, Done, Event, Failed, Turn, encode
 from tests.bots.board import Board

@@ -70,9 +70,8 @@ class Buttons:
         result = await tools.results.of(ask, text)
         if code == "file":
             files = result.files or ((say(ask.language, "file_name"), text.encode()),)
-            return (
-                "button.file" if all([await tools.send_file(ask.where, *file) for file in files]) else "button.unknown"
-            )
+            sent = [await tools.send_file(ask.where, *file) for file in files]
+            return "button.file" if all(sent) else "button.unknown"
         for page in self._surface.pages(fenced(page_html(text) or text, "html")):
             await tools.show(ask.where, page)
         return "button.code"

@@ -164,14 +164,11 @@ class Follower:
             self._changed.clear()
             if self._stale and self._slots and not self.final:  # the first slot does not wait for that
                 await persist(self._catch_up)
-            while not self._closed and not self._held:
-                if self.final and not self._result:
-                    await self._resolve(self.final)
-                elif await self._write():
-                    break
-            if self._held or (self.final and not self._result and not self._closed):
-                continue
+            while not self._closed and not self._held and not await self._step():
+                pass
             final = self.final
+            if self._held or (final and not self._result and not self._closed):  # which came just now
+                continue
             if not final:
                 await self._meanwhile()
                 continue
@@ -183,6 +180,13 @@ class Follower:
             await persist(partial(self._tools.replies.delivered, self._tools.outbox, final))
             if self.final is final:  # else it was asked anew meanwhile
                 return
+
+    async def _step(self) -> bool:
+        """Do what comes next; True when everything is shown."""
+        if self.final and not self._result:
+            await self._resolve(self.final)
+            return False
+        return await self._write()
 
     async def _resolve(self, final: Finished) -> None:
         """Make of a final reply what is shown of it, or ask what it leads to."""

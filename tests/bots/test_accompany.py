@@ -100,7 +100,7 @@ async def test_a_file_of_which_a_crash_hides_whether_it_was_sent_is_offered_by_a
 ) -> None:
     tries: list[str] = []
 
-    async def half(where: Address, name: str, data: bytes) -> str:
+    async def half(where: Address, name: str, data: bytes, buttons: object = ()) -> str:
         tries.append(name)
         return await hangs()
 

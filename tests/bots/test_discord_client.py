@@ -153,7 +153,7 @@ async def test_commands_that_cannot_be_told_are_told_later(town: Town, monkeypat
     monkeypatch.setattr("bots.discord_client.asyncio.sleep", soon)
     town.discord.fail_next("PUT /applications/{app_id}/commands", 503, times=2)
     async with town.listening():
-        assert len(town.discord.commands()) == len(NAMES) + 3
+        assert len(town.discord.commands()) == len(NAMES) + len(TASKS) + 3
 
 
 async def test_commands_that_discord_refuses_stop_nothing(town: Town, caplog: pytest.LogCaptureFixture) -> None:

@@ -237,7 +237,7 @@ async def test_help_says_what_the_model_that_runs_can_do(life: Life, name: str) 
     await life.ben.send_text(group, "/help")
     about = {"": "", "askpix-demo": "command.help_demo", "Qwen3-VL-8B": "command.help_model"}[name]
     for chat, language, code in ((life.ann.private, "en", "command.help"), (group, "zh", "command.help_group")):
-        said = [say(language, code)]
+        said = [say(language, code), say(language, "command.help_tasks")]
         said += [say(language, about, model=name, pixels="1.3", limit=20)] if about else []
         await chat.wait_for(lambda texts, expected=tuple(said): texts == ["\n\n".join(expected)])
     assert ("/ask" in group.texts()[0], "/ask" in life.ann.private.texts()[0]) == (True, False)

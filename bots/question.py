@@ -50,7 +50,9 @@ class Questions:
         if task:
             if alone and not await self._stores.history.newest_photo(lead.conversation):
                 raise Refused("ask_what")
-            turn = structs.replace(turn, text=tasks.prompt(task, argument, lead.language))
+            model = await self._stores.health.model()
+            words = tasks.prompt(task, argument, lead.language, demo=bool(model and model.demo))
+            turn = structs.replace(turn, text=words)
         elif not turn.text and not any(photo.caption for photo in turn.photos):
             if alone:
                 raise Refused("ask_what")

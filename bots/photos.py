@@ -62,7 +62,7 @@ _ORIENTATION = 0x0112
 
 # Thin coloured strokes are what questions are about (a red line, blue letters), so colour keeps the full resolution:
 # that is 6 dB on drawings for half as many bytes more. Beyond quality 90 the bytes grow faster than what is seen.
-_JPEG = {"quality": 90, "subsampling": 0}
+JPEG = {"quality": 90, "subsampling": 0}
 _FLAT_COLOURS = 1 << 16  # a picture with more colours than this is a photo, and PNG never the smaller form
 
 _MAX_SCANS = 32  # encoders write 10 at most; each costs a pass over the picture, and empty ones cost no bytes
@@ -135,13 +135,13 @@ def prepare(data: bytes, limits: PixelLimits) -> Prepared:
         image = _decode(source.image, (fitted[1], fitted[0]) if on_its_side else fitted)
     # No photo is stored that weighs more than its pixels, however it was padded.
     if source.jpeg and fitted == (width, height) and len(source.jpeg) <= width * height:
-        return _named(source.jpeg, "image/jpeg", fitted)
+        return named(source.jpeg, "image/jpeg", fitted)
     if source.orientation in _TURNS:
         image = image.transpose(_TURNS[source.orientation])
     image = _flat(image, kind)
     if source.to_srgb and image.mode == "RGB":
         image = ImageCms.applyTransform(image, source.to_srgb) or image
-    return _named(*_encode(image, kind), fitted)
+    return named(*_encode(image, kind), fitted)
 
 
 @contextmanager
@@ -262,7 +262,7 @@ def _flat(image: Image.Image, kind: str) -> Image.Image:
 def _encode(image: Image.Image, kind: str) -> tuple[bytes, str]:
     image.info = {}  # Pillow would write a comment, a profile or a transparent colour from here
     jpeg = io.BytesIO()
-    image.save(jpeg, "JPEG", **_JPEG)
+    image.save(jpeg, "JPEG", **JPEG)
     # A screenshot or a drawing is often smaller without loss.
     if kind != "JPEG" and image.getcolors(_FLAT_COLOURS):
         png = io.BytesIO()
@@ -272,5 +272,6 @@ def _encode(image: Image.Image, kind: str) -> tuple[bytes, str]:
     return jpeg.getvalue(), "image/jpeg"
 
 
-def _named(data: bytes, mime: str, size: tuple[int, int]) -> Prepared:
-    return Prepared(Photo(hashlib.sha256(data).hexdigest(), mime, *size, len(data)), data)
+def named(data: bytes, mime: str, size: tuple[int, int], lead: str = "") -> Prepared:
+    """A picture (width, height in px) that is ready, with its record."""
+    return Prepared(Photo(hashlib.sha256(data).hexdigest(), mime, *size, len(data), lead=lead), data)

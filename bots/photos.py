@@ -69,7 +69,7 @@ _MAX_SCANS = 32  # encoders write 10 at most; each costs a pass over the picture
 _MAX_STRIPS = 1 << 16  # of a TIFF; Pillow makes an object of each before it looks at the picture
 
 # What Pillow's plug-ins raise on damaged bytes: seen under fuzzing (RuntimeError: AVIF) or caught by Image.open itself.
-_DAMAGE = (
+DAMAGE = (
     OSError,
     SyntaxError,
     ValueError,
@@ -151,7 +151,7 @@ def _pillows_errors(kind: str) -> Generator[None]:
         yield
     except Image.DecompressionBombError as error:
         raise Refused("too_many_pixels", limit=_MEGAPIXELS[kind]) from error
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise Refused("broken_image") from error
 
 
@@ -183,7 +183,7 @@ def _too_many_strips(tiff: bytes) -> bool:
 def _orientation(image: Image.Image) -> int:
     try:
         value: object = image.getexif().get(_ORIENTATION, 1)
-    except _DAMAGE:
+    except DAMAGE:
         return 1  # damaged metadata is no reason to refuse a picture
     return value if isinstance(value, int) else 1
 

@@ -99,13 +99,21 @@ def sample(data: bytes, context: int, min_pixels: int, max_pixels: int) -> tuple
         raise Refused("empty")
     options = {"format_whitelist": _FORMATS, "protocol_whitelist": ""}
     try:
+        data = _apng(data) if data[8:12] == b"WEBP" else data
         with av.open(io.BytesIO(data), "r", options=options, metadata_errors="ignore") as container:
             samples = list(_samples(container, context, PixelLimits(min_pixels, max_pixels)))
-    except (FFmpegError, ValueError) as error:  # ValueError: numbers that no video has
+    except (FFmpegError, ValueError, OSError, EOFError) as error:  # ValueError: numbers that no video has
         raise Refused("broken_video") from error
     if not samples:
         raise Refused("broken_video")
     return samples, contact_sheet([(jpeg, clock(seconds)) for seconds, jpeg, _, _ in samples])
+
+
+def _apng(webp: bytes) -> bytes:
+    """An animation in a form that FFmpeg reads."""
+    file = io.BytesIO()
+    Image.open(io.BytesIO(webp), formats=["WEBP"]).save(file, "PNG", save_all=True, compress_level=1)
+    return file.getvalue()
 
 
 def _samples(container: InputContainer, context: int, limits: PixelLimits) -> Iterator[Sample]:

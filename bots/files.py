@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from msgspec import structs
 
 from bots import documents, videos
-from bots.photos import MAX_MEGABYTES, kind_of, prepare
+from bots.photos import MAX_MEGABYTES, Prepared, has_several, kind_of, prepare
 from bots.surface import FileRef, Incoming, Surface, SurfaceError, Unreachable
 from storage.health import Room
 from storage.logs import describe
@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 DOWNLOADS = 8  # at once; each may hold 20 MB and a decoded picture
 DOWNLOAD_TRIES = 5
+SEVERAL = ("GIF", "WEBP", "PNG", "TIFF")  # kinds that may hold more than one picture
 READABLE = ("image/", "video/", "application/pdf", "application/octet-stream")  # what the last one is, is seen later
 
 
@@ -51,7 +52,7 @@ class Files:
             kept = await self._stores.images.get(message.person, [photo.sha256 for photo in photos])
             got = Got(tuple(photos))
             if not photos or None in kept:
-                got = await self._download(message.person, file, room, question)
+                got = await self._download(message, file, room, question)
         except Refused as refusal:
             return refusal
         caption, last = message.text if message.album else "", len(got.photos) - 1
@@ -80,7 +81,7 @@ class Files:
             await self._stores.images.put_original(person, prepared.photo, data)
         return prepared.photo
 
-    async def _download(self, person: str, file: FileRef, room: Room, question: str) -> Got:
+    async def _download(self, message: Incoming, file: FileRef, room: Room, question: str) -> Got:
         if file.size is not None and file.size > MAX_MEGABYTES * 1_000_000:
             raise Refused("too_large", limit=MAX_MEGABYTES)
         if file.seconds > videos.MAX_SECONDS:
@@ -92,7 +93,7 @@ class Files:
             async with self._downloads:
                 data = await self._fetch(file)
                 if data is not None:
-                    return await self._read(person, data, room, question)
+                    return await self._read(message, data, room, question)
         raise Refused("download_failed")
 
     async def _fetch(self, file: FileRef) -> bytes | None:
@@ -105,31 +106,23 @@ class Files:
         except SurfaceError as error:
             raise Refused("download_failed") from error
 
-    async def _read(self, person: str, data: bytes, room: Room, question: str) -> Got:
-        match kind_of(data):
-            case "video":
-                return Got(await self._frames(person, data, room))
-            case "PDF" | "pages":
-                return await self._document(person, data, room, question)
-            case _:
-                return Got((await self.store(person, data, room.limits),))
+    async def _read(self, message: Incoming, data: bytes, room: Room, question: str) -> Got:
+        kind = kind_of(data)
+        several = kind in SEVERAL and await asyncio.to_thread(has_several, data, kind)
+        if kind == "PDF" or (kind == "TIFF" and several):
+            return await self._document(message, data, room, question)
+        if kind == "video" or several:
+            found = await videos.watch(data, room.context, room.whole)
+            return Got(await self._keep(message.person, [frame.photo for frame in found.frames]))
+        return Got((await self.store(message.person, data, room.limits),))
 
-    async def _frames(self, person: str, data: bytes, room: Room) -> tuple[Photo, ...]:
-        frames = await videos.sample(data, room.context, room.whole)
-        return await self._keep(person, [(videos.lead(seconds), frame) for seconds, frame in frames])
-
-    async def _document(self, person: str, data: bytes, room: Room, question: str) -> Got:
-        found = await documents.read(data, question, room.context, room.whole)
-        photos = await self._keep(person, found.pictures)
+    async def _document(self, message: Incoming, data: bytes, room: Room, question: str) -> Got:
+        found = await documents.read(data, question, room.context, room.whole, message.language)
         notes = [Note("document_scripts")] if found.scripts else []
         if len(found.used) < found.total:
-            pages = ", ".join(map(str, found.used))
-            notes.append(Note("document_used", {"pages": pages, "total": found.total}))
-        return Got(photos, found.text, tuple(notes))
+            notes.append(Note("document_used", {"pages": documents.spans(found.used), "total": found.total}))
+        return Got(await self._keep(message.person, found.pictures), found.text, tuple(notes))
 
-    async def _keep(self, person: str, pictures: Sequence[tuple[str, bytes]]) -> tuple[Photo, ...]:
-        """Pictures that were made in their right size, each with what stands before it."""
-        whole = PixelLimits()
-        prepared = [(lead, await asyncio.to_thread(prepare, data, whole)) for lead, data in pictures]
-        await asyncio.gather(*(self._stores.images.put(person, each.photo, each.data) for _, each in prepared))
-        return tuple([structs.replace(each.photo, lead=lead) for lead, each in prepared])
+    async def _keep(self, person: str, pictures: Sequence[Prepared]) -> tuple[Photo, ...]:
+        await asyncio.gather(*(self._stores.images.put(person, each.photo, each.data) for each in pictures))
+        return tuple(each.photo for each in pictures)

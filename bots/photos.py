@@ -63,14 +63,14 @@ _ORIENTATION = 0x0112
 
 # Thin coloured strokes are what questions are about (a red line, blue letters), so colour keeps the full resolution:
 # that is 6 dB on drawings for half as many bytes more. Beyond quality 90 the bytes grow faster than what is seen.
-_JPEG = {"quality": 90, "subsampling": 0}
+JPEG = {"quality": 90, "subsampling": 0}
 _FLAT_COLOURS = 1 << 16  # a picture with more colours than this is a photo, and PNG never the smaller form
 
 _MAX_SCANS = 32  # encoders write 10 at most; each costs a pass over the picture, and empty ones cost no bytes
 _MAX_STRIPS = 1 << 16  # of a TIFF; Pillow makes an object of each before it looks at the picture
 
 # What Pillow's plug-ins raise on damaged bytes: seen under fuzzing (RuntimeError: AVIF) or caught by Image.open itself.
-_DAMAGE = (
+DAMAGE = (
     OSError,
     SyntaxError,
     ValueError,
@@ -136,18 +136,28 @@ def prepare(data: bytes, limits: PixelLimits) -> Prepared:
         image = _decode(source.image, (fitted[1], fitted[0]) if on_its_side else fitted)
     # No photo is stored that weighs more than its pixels, however it was padded.
     if source.jpeg and fitted == (width, height) and len(source.jpeg) <= width * height:
-        return _named(source.jpeg, "image/jpeg", fitted, fitted)
+        return named(source.jpeg, "image/jpeg", fitted)
     if source.orientation in _TURNS:
         image = image.transpose(_TURNS[source.orientation])
     image = _flat(image, kind)
     if source.to_srgb and image.mode == "RGB":
         image = ImageCms.applyTransform(image, source.to_srgb) or image
-    return _named(*_encode(image, kind), fitted, (height, width) if on_its_side else (width, height))
+    full = (height, width) if on_its_side else (width, height)
+    shrunk = width * height > SHRUNK * fitted[0] * fitted[1]
+    return named(*_encode(image, kind), fitted, full=full if shrunk else None)
 
 
 def kind_of(data: bytes) -> str:
     """What a file is by how it begins: a key of _BEGINNINGS, "" for none of them."""
     return next((kind for kind, pattern in _BEGINNINGS.items() if re.match(pattern, data, re.DOTALL)), "")
+
+
+def has_several(data: bytes, kind: str) -> bool:
+    """Whether a picture moves, or has more than one page."""
+    try:
+        return bool(getattr(Image.open(io.BytesIO(data), formats=[kind]), "is_animated", False))
+    except DAMAGE:
+        return False  # prepare() says so
 
 
 @contextmanager
@@ -157,7 +167,7 @@ def _pillows_errors(kind: str) -> Generator[None]:
         yield
     except Image.DecompressionBombError as error:
         raise Refused("too_many_pixels", limit=_MEGAPIXELS[kind]) from error
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise Refused("broken_image") from error
 
 
@@ -189,7 +199,7 @@ def _too_many_strips(tiff: bytes) -> bool:
 def _orientation(image: Image.Image) -> int:
     try:
         value: object = image.getexif().get(_ORIENTATION, 1)
-    except _DAMAGE:
+    except DAMAGE:
         return 1  # damaged metadata is no reason to refuse a picture
     return value if isinstance(value, int) else 1
 
@@ -268,7 +278,7 @@ def _flat(image: Image.Image, kind: str) -> Image.Image:
 def _encode(image: Image.Image, kind: str) -> tuple[bytes, str]:
     image.info = {}  # Pillow would write a comment, a profile or a transparent colour from here
     jpeg = io.BytesIO()
-    image.save(jpeg, "JPEG", **_JPEG)
+    image.save(jpeg, "JPEG", **JPEG)
     # A screenshot or a drawing is often smaller without loss.
     if kind != "JPEG" and image.getcolors(_FLAT_COLOURS):
         png = io.BytesIO()
@@ -278,7 +288,8 @@ def _encode(image: Image.Image, kind: str) -> tuple[bytes, str]:
     return jpeg.getvalue(), "image/jpeg"
 
 
-def _named(data: bytes, mime: str, size: tuple[int, int], full: tuple[int, int]) -> Prepared:
-    shrunk = full[0] * full[1] > SHRUNK * size[0] * size[1]
-    digest = hashlib.sha256(data).hexdigest()
-    return Prepared(Photo(digest, mime, *size, len(data), full=full if shrunk else None), data)
+def named(
+    data: bytes, mime: str, size: tuple[int, int], lead: str = "", full: tuple[int, int] | None = None
+) -> Prepared:
+    """A picture (width, height in px) that is ready, with its record."""
+    return Prepared(Photo(hashlib.sha256(data).hexdigest(), mime, *size, len(data), lead=lead, full=full), data)

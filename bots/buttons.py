@@ -12,7 +12,7 @@ from bots import pointing
 from bots.delivery import Delivery
 from bots.extracts import page_html
 from bots.phrases import say
-from bots.results import fenced
+from bots.results import fenced, pictured
 from bots.surface import Button, Incoming, Surface, SurfaceError
 from storage.limits import Limits
 from storage.messages import Ask, Refused
@@ -84,7 +84,7 @@ class Buttons:
             return "original_gone"
         parts = [Button(f"cell{number}", str(number)) for number in range(1, 10)]
         picture, where = await asyncio.to_thread(pointing.grid, data), incoming.where
-        message = await tools.send_file(where, say(incoming.language, "file_grid"), picture, parts)
+        message = await tools.send_file(where, *pictured(say(incoming.language, "file_grid"), picture), parts)
         await self._stores.replies.remember(ask, where, message)
         return "button.choose"
 

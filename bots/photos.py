@@ -61,9 +61,6 @@ _TURNS = {
 _ON_THEIR_SIDE = (5, 6, 7, 8)
 _ORIENTATION = 0x0112
 
-# Thin coloured strokes are what questions are about (a red line, blue letters), so colour keeps the full resolution:
-# that is 6 dB on drawings for half as many bytes more. Beyond quality 90 the bytes grow faster than what is seen.
-JPEG = {"quality": 90, "subsampling": 0}
 _FLAT_COLOURS = 1 << 16  # a picture with more colours than this is a photo, and PNG never the smaller form
 
 _MAX_SCANS = 32  # encoders write 10 at most; each costs a pass over the picture, and empty ones cost no bytes
@@ -117,6 +114,36 @@ def prepare(data: bytes, limits: PixelLimits) -> Prepared:
     Raises Refused with code empty, too_large (limit: MB), not_an_image, unsupported_image (kind), broken_image,
     too_many_pixels (limit: megapixels) or too_narrow (limit: aspect ratio).
     """
+    kind = _verified(data)
+    with _pillows_errors(kind):
+        source = _open(data, kind)
+        width, height = source.image.size
+        on_its_side = source.orientation in _ON_THEIR_SIDE
+        fitted = fit(height, width, limits) if on_its_side else fit(width, height, limits)
+        image = _decode(source.image, (fitted[1], fitted[0]) if on_its_side else fitted)
+    # No photo is stored that weighs more than its pixels, however it was padded.
+    if source.jpeg and fitted == (width, height) and len(source.jpeg) <= width * height:
+        return named(source.jpeg, "image/jpeg", fitted)
+    full = (height, width) if on_its_side else (width, height)
+    shrunk = width * height > SHRUNK * fitted[0] * fitted[1]
+    return named(*encode(_as_seen(source, image, kind), kind), fitted, full=full if shrunk else None)
+
+
+def upright(data: bytes) -> Image.Image:
+    """The whole picture as people see it, in mode L or RGB, to be drawn on or cut: as large as it came.
+
+    Takes up to 600 MB of memory for the largest pictures. Raises Refused as `prepare` does.
+    """
+    kind = _verified(data)
+    with _pillows_errors(kind):
+        source = _open(data, kind)
+        fit(*source.image.size, PixelLimits())  # one that is too narrow is refused here as well
+        image = _decode(source.image, source.image.size)
+    return _as_seen(source, image, kind)
+
+
+def _verified(data: bytes) -> str:
+    """The kind of picture that these bytes claim to be; Refused unless it is one that is opened."""
     if not data:
         raise Refused("empty")
     if len(data) > MAX_MEGABYTES * 1_000_000:
@@ -128,23 +155,7 @@ def prepare(data: bytes, limits: PixelLimits) -> Prepared:
         raise Refused("unsupported_image", kind=kind)
     # Oddities that Pillow only warns of are no news to anybody. catch_warnings is not for threads; this is idempotent.
     warnings.filterwarnings("ignore", module=r"PIL\.")
-    with _pillows_errors(kind):
-        source = _open(data, kind)
-        width, height = source.image.size
-        on_its_side = source.orientation in _ON_THEIR_SIDE
-        fitted = fit(height, width, limits) if on_its_side else fit(width, height, limits)
-        image = _decode(source.image, (fitted[1], fitted[0]) if on_its_side else fitted)
-    # No photo is stored that weighs more than its pixels, however it was padded.
-    if source.jpeg and fitted == (width, height) and len(source.jpeg) <= width * height:
-        return named(source.jpeg, "image/jpeg", fitted)
-    if source.orientation in _TURNS:
-        image = image.transpose(_TURNS[source.orientation])
-    image = _flat(image, kind)
-    if source.to_srgb and image.mode == "RGB":
-        image = ImageCms.applyTransform(image, source.to_srgb) or image
-    full = (height, width) if on_its_side else (width, height)
-    shrunk = width * height > SHRUNK * fitted[0] * fitted[1]
-    return named(*_encode(image, kind), fitted, full=full if shrunk else None)
+    return kind
 
 
 def kind_of(data: bytes) -> str:
@@ -275,10 +286,23 @@ def _flat(image: Image.Image, kind: str) -> Image.Image:
     raise Refused("unsupported_image", kind=kind)  # 32 bits a channel, Lab: measurements, not photos
 
 
-def _encode(image: Image.Image, kind: str) -> tuple[bytes, str]:
+def _as_seen(source: _Source, image: Image.Image, kind: str) -> Image.Image:
+    """Its decoded picture turned upright, flat and in sRGB."""
+    if source.orientation in _TURNS:
+        image = image.transpose(_TURNS[source.orientation])
+    image = _flat(image, kind)
+    if source.to_srgb and image.mode == "RGB":
+        image = ImageCms.applyTransform(image, source.to_srgb) or image
+    return image
+
+
+def encode(image: Image.Image, kind: str = "", quality: int = 90) -> tuple[bytes, str]:
+    """(JPEG or PNG, its media type) of a picture in mode L or RGB that came as this kind: PNG where that is smaller."""
+    # Thin coloured strokes are what questions are about (a red line, blue letters), so colour keeps the full
+    # resolution: 6 dB on drawings for half as many bytes more. Beyond quality 90 bytes grow faster than what is seen.
     image.info = {}  # Pillow would write a comment, a profile or a transparent colour from here
     jpeg = io.BytesIO()
-    image.save(jpeg, "JPEG", **JPEG)
+    image.save(jpeg, "JPEG", quality=quality, subsampling=0)
     # A screenshot or a drawing is often smaller without loss.
     if kind != "JPEG" and image.getcolors(_FLAT_COLOURS):
         png = io.BytesIO()

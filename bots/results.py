@@ -13,6 +13,7 @@ from msgspec import structs
 
 from bots import extracts, pointing
 from bots.files import Files
+from bots.photos import kind_of
 from bots.phrases import say
 from bots.rendering import render
 from bots.surface import Button
@@ -77,7 +78,7 @@ class Results:
             drawn = await asyncio.to_thread(pointing.draw, data, marks)
         except Refused:
             return Result(text)
-        return Result("\n".join(lines), ((say(ask.language, "file_drawn"), drawn),))
+        return Result("\n".join(lines), (pictured(say(ask.language, "file_drawn"), drawn),))
 
     async def _with_photos(self, ask: Ask, result: Result) -> Result:
         """With the frames or the part that was looked at, what there is to say of the files, and a closer look."""
@@ -92,7 +93,7 @@ class Results:
             seen = f"{photos[0].width}×{photos[0].height}"
             buttons += (Button("closer", words("button.closer", seen=seen, full=f"{full[0]}×{full[1]}")),)
         if photos and photos[0].source == PART and (data := await self.best(ask.person, photos[0])):
-            files.append((words("file_part"), data))
+            files.append(pictured(words("file_part"), data))
         return Result(text, tuple(files), buttons)
 
     async def closer(self, ask: Ask, text: str) -> Ask | None:
@@ -124,6 +125,11 @@ class Results:
         """The largest form of a photo that is kept."""
         found = await self._stores.images.original(person, photo)
         return found or (await self._stores.images.get(person, [photo.sha256]))[0]
+
+
+def pictured(name: str, data: bytes) -> tuple[str, bytes]:
+    """A picture with the name of a file of its kind."""
+    return f"{name}.{'png' if kind_of(data) == 'PNG' else 'jpg'}", data
 
 
 def fenced(text: str, language: str = "") -> str:

@@ -27,7 +27,7 @@ from PIL import Image, ImageDraw, ImageFont
 from PIL.Image import Transpose
 
 from bots.confined import confined
-from bots.photos import JPEG, Prepared, named
+from bots.photos import Prepared, encode, named
 from storage.messages import Refused
 from storage.vision import PixelLimits, fit, image_tokens, share
 
@@ -132,9 +132,7 @@ def _samples(container: InputContainer, context: int, limits: PixelLimits) -> It
     scaler = VideoReformatter()
     for at, frame in _decoded(stream, packets, wanted):
         image = _upright(scaler, frame, stream.sample_aspect_ratio, limits)
-        file = io.BytesIO()
-        image.save(file, "JPEG", **JPEG)
-        yield float((at - times[0]) * stream.time_base), file.getvalue(), image.width, image.height
+        yield float((at - times[0]) * stream.time_base), encode(image, "JPEG")[0], image.width, image.height
 
 
 def _stream(container: InputContainer) -> VideoStream:

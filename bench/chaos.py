@@ -66,7 +66,7 @@ class Chaos:
             counts["doubled"] += len(whole) > 1
             counts["failed"] += any(text in APOLOGIES for text in whole)
             counts["wrong"] += bool(whole) and not any(question.answer in text or text in APOLOGIES for text in whole)
-            counts["orphans"] += sum("stop" in reply.buttons for reply in replies if whole)
+            counts["orphans"] += sum(not reply.whole for reply in replies if whole)
         counts["doubled"] += sum(max(0, person.surplus()) for person in self.people if isinstance(person, OnDiscord))
         return {
             "asked": len(heard), "answered": counts["answered"], "lost": len(heard) - counts["answered"],
@@ -121,13 +121,19 @@ def show_bad(chaos: Chaos) -> None:
     for question in chaos.questions:
         replies = question.replies()
         texts = [reply.text for reply in replies]
-        right = sum(question.answer in reply.text for reply in replies if reply.whole)
-        if not question.unheard() and right != 1:
+        whole = [reply.text for reply in replies if reply.whole]
+        if not question.unheard() and (len(whole) != 1 or question.answer not in whole[0]):
             names.add(question.name)
             tell(f"  not as expected {question.name} ({question.answer[:20]}): {[text[:80] for text in texts]}")
+    for person in chaos.people:
+        if isinstance(person, OnDiscord) and person.surplus() > 0:
+            commands = [f"{each.channel.id}:{each.id} {each.callback}" for each in person.commands]
+            tell(f"  loose {person.number}: {person.loose()}, commands {commands}")
+    former = ""
     for line in chaos.stage.logs().splitlines():
-        if " E " in line or any(id in line.split() for id in names):
+        if " E " in former + line or any(id in line.split() for id in names):
             tell(f"  {line}")
+        former = line
 
 
 def main() -> None:

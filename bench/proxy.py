@@ -49,10 +49,14 @@ CALM = Weather()
 
 @dataclass
 class Trap:
-    """Waits for a piece from a client that matches, lets it through, and springs at the first answer, which is lost."""
+    """Waits for a piece from a client that matches; lets it through, and springs at the first answer, which is lost.
+
+    before: springs at once, and the piece is lost.
+    """
 
     pattern: re.Pattern[bytes]
     act: Callable[[], object]
+    before: bool = False
     sprung: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -86,9 +90,9 @@ class Proxy:
         """For HTTP."""
         return f"http://127.0.0.1:{self.port}"
 
-    def trap(self, pattern: bytes, act: Callable[[], object]) -> Trap:
+    def trap(self, pattern: bytes, act: Callable[[], object], *, before: bool = False) -> Trap:
         """Set a trap; a former one is taken away."""
-        self._trap = Trap(re.compile(pattern, re.DOTALL), act)
+        self._trap = Trap(re.compile(pattern, re.DOTALL), act, before)
         return self._trap
 
     def cut_all(self) -> None:
@@ -135,7 +139,7 @@ class Proxy:
             asyncio.create_task(self._pass(there, writer, partial(self._answered, client))),
         ]
         rough = True
-        try:
+        try:  # a half of a request that is cut gets no answer: the other way ends with it
             ended, _ = await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
             if not any(way.result() for way in ended):  # who has said all may still be answered
                 await asyncio.wait(ways, timeout=PARTING if ways[1] in ended else None)
@@ -161,21 +165,21 @@ class Proxy:
                 if chance < weather.reset:
                     self.counts["reset"] += 1
                     return True
-                cut = chance < weather.reset + weather.cut
-                writer.write(piece[: len(piece) // 2] if cut else piece)
-                await writer.drain()
-                if cut:
+                if chance < weather.reset + weather.cut:
                     self.counts["cut"] += 1
-                    writer.write_eof()
-                    await asyncio.sleep(0.05)  # what was written is read before the reset
+                    writer.write(piece[: len(piece) // 2])
+                    await writer.drain()
                     return True
+                writer.write(piece)
+                await writer.drain()
             writer.write_eof()
         return False
 
     def _asked(self, client: _Client, piece: bytes) -> bool:
         if self._trap and self._trap.pattern.search(piece):
-            client.caught = self._trap
-            self._trap = None
+            client.caught, self._trap = self._trap, None
+            if client.caught.before:
+                return self._answered(client, b"")
         client.request = piece if IDEMPOTENT.match(piece) else client.request and client.request + piece
         if _whole(client.request):
             if self._chance.random() < self.weather.twice:

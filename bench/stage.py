@@ -15,7 +15,6 @@ import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -122,12 +121,12 @@ async def until(predicate: Callable[[], object], what: str, seconds: float = PAT
 @asynccontextmanager
 async def open_stage(
     *, engine: StubEngine | None = None, chats: Sequence[str] = CHATS, workers: int = 1, seed: int = 0,
-    rates: bool = False, **settings: str,
+    rates: bool = False, twins: bool = False, **settings: str,
 ) -> AsyncGenerator[Stage]:  # fmt: skip
     """Everything runs and is ready, everybody may ask; it all ends and goes afterwards.
 
     Without a scripted engine the real embedded one runs. Settings are ASKPIX_… without the prefix; rates: the
-    platforms hold theirs.
+    platforms hold theirs; twins: every worker has a data folder of its own, and so all have the same name.
     """
     with tempfile.TemporaryDirectory(prefix="askpix-") as folder:
         front, back = Path(folder) / "front", Path(folder) / "back"
@@ -136,7 +135,7 @@ async def open_stage(
             DiscordEmulator(enforce_rates=rates) as discord, _network(telegram, discord, engine, back, url, seed) as proxies,
         ):  # fmt: skip
             stage = Stage(telegram, discord, engine, proxies, stores, front, back)
-            wanted = _wanted(stage, url, chats, workers, settings)
+            wanted = _wanted(stage, url, chats, settings) + _workers(stage, workers, settings, twins=twins)
             supervisor = asyncio.create_task(Supervisor(wanted, front, stores.redis, stage.changed).run())
             mirror = asyncio.create_task(_mirror(stage))
             try:
@@ -173,26 +172,32 @@ async def _network(
         yield made
 
 
-def _wanted(stage: Stage, url: str, chats: Sequence[str], workers: int, settings: Mapping[str, str]) -> list[Role]:
-    discord, proxies = stage.proxies["discord"], stage.proxies
+def _wanted(stage: Stage, url: str, chats: Sequence[str], settings: Mapping[str, str]) -> list[Role]:
+    discord = stage.proxies["discord"]
     platforms = {
-        "telegram": {"TELEGRAM_TOKEN": stage.telegram.token, "TELEGRAM_API_URL": proxies["telegram"].url},
+        "telegram": {"TELEGRAM_TOKEN": stage.telegram.token, "TELEGRAM_API_URL": stage.proxies["telegram"].url},
         "discord": {
             "DISCORD_TOKEN": stage.discord.token, "DISCORD_API_URL": discord.url,
             "DISCORD_GATEWAY_URL": f"ws://127.0.0.1:{discord.port}/gateway/",
         },
     }  # fmt: skip
-    common = {"DATA_DIR": str(stage.front), "REDIS_URL": f"redis://127.0.0.1:{proxies['store'].port}", **settings}
-    scripted = {"ENGINE_URL": proxies["engine"].url} if stage.engine else {}
-    role = partial(_role, common)
-    wanted = [role("worker" + (str(n) if n > 1 else ""), "worker", scripted) for n in range(1, workers + 1)]
-    wanted += [role(name, name, {"OPEN": "1"} | platforms[name]) for name in chats]
+    wanted = [_role(stage, name, name, {"OPEN": "1", **platforms[name], **settings}) for name in chats]
     if not stage.engine:
-        wanted.append(role("engine", "engine", {"DATA_DIR": str(stage.back), "REDIS_URL": url}))
+        wanted.append(_role(stage, "engine", "engine", {"DATA_DIR": str(stage.back), "REDIS_URL": url}))
     return wanted
 
 
-def _role(common: Mapping[str, str], name: str, command: str, own: Mapping[str, str]) -> Role:
+def _workers(stage: Stage, count: int, settings: Mapping[str, str], *, twins: bool) -> list[Role]:
+    engine = {"ENGINE_URL": stage.proxies["engine"].url} if stage.engine else {}
+    own = [{"DATA_DIR": f"{stage.front}-{number}"} if twins else {} for number in range(count)]
+    return [
+        _role(stage, f"worker{number + 1 if number else ''}", "worker", {**engine, **own[number], **settings})
+        for number in range(count)
+    ]
+
+
+def _role(stage: Stage, name: str, command: str, own: Mapping[str, str]) -> Role:
+    common = {"DATA_DIR": str(stage.front), "REDIS_URL": f"redis://127.0.0.1:{stage.proxies['store'].port}"}
     env = environment(os.environ, frozenset()) | {f"ASKPIX_{key}": value for key, value in {**common, **own}.items()}
     return Role(name, [sys.executable, "-P", "-m", "askpix", command], env)
 

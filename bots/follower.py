@@ -262,6 +262,8 @@ class Follower:
         where, surface, pace = self.ask.where, self._tools.surface, self._tools.pace
         # Progress leaves one call of the chat's burst for placing and for ends; an end that comes meanwhile takes it.
         await pace.turn(where.bucket, surface.rate(where), progress_until=self._ended if self._slots else None)
+        if self.final and not self._result:  # it came meanwhile
+            await self._resolve(self.final)
         todo = self._next()  # newer than before the wait
         if todo is None:
             return True

@@ -133,7 +133,9 @@ class Adversary:
     async def _flood(self, deed: Deed) -> bool:
         """One chat that somebody used lately is closed."""
         world = self._stage.telegram.world if deed.whom == "telegram" else self._stage.discord.world
-        chats = [chat for chat in (world.chats if deed.whom == "telegram" else world.channels).values() if chat.messages]
+        chats = [
+            chat for chat in (world.chats if deed.whom == "telegram" else world.channels).values() if chat.messages
+        ]
         if not chats:
             return False
         chat = chats[-1 - int(deed.chance * min(20, len(chats)))]

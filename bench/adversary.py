@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from bench.proxy import CALM, Weather
 from bench.report import say
@@ -126,23 +126,22 @@ class Adversary:
         return True
 
     async def _freeze(self, deed: Deed) -> bool:
-        frozen = self._stage.proxies[deed.whom].frozen
-        frozen.set()
-        return self._last(deed.seconds, frozen.clear)
+        passage = self._stage.proxies[deed.whom].open
+        passage.clear()
+        return self._last(deed.seconds, passage.set)
 
     async def _flood(self, deed: Deed) -> bool:
         """One chat that somebody used lately is closed."""
-        world = self._stage.telegram.world if deed.whom == "telegram" else self._stage.discord.world
-        chats = [
-            chat for chat in (world.chats if deed.whom == "telegram" else world.channels).values() if chat.messages
-        ]
-        if not chats:
-            return False
-        chat = chats[-1 - int(deed.chance * min(20, len(chats)))]
-        self._stage.telegram.flood(chat.id, deed.seconds) if deed.whom == "telegram" else self._stage.discord.flood(
-            chat, deed.seconds
-        )
-        return True
+        telegram, discord = self._stage.telegram, self._stage.discord
+        if deed.whom == "telegram":
+            chats = [chat.id for chat in telegram.world.chats.values() if chat.messages]
+            close: Callable[[Any, float], None] = telegram.flood
+        else:
+            chats = [channel for channel in discord.world.channels.values() if channel.messages]
+            close = discord.flood
+        if chats:
+            close(chats[-1 - int(deed.chance * min(20, len(chats)))], deed.seconds)
+        return bool(chats)
 
     async def _spoil(self, deed: Deed) -> bool:
         """One to three calls fail: 500, 502 with a page of HTML, 429, or half of an answer and no more."""

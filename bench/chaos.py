@@ -18,6 +18,7 @@ import random
 import sys
 import time
 from collections import Counter
+from itertools import pairwise
 from typing import Any
 
 from bench.adversary import Adversary, plan
@@ -81,7 +82,7 @@ class Chaos:
         async for key in self.stage.stores.redis.scan_iter(keys.history("*")):
             turns = [decode(raw, Turn) for raw in await self.stage.stores.redis.lrange(key, 0, -1)]
             order = [asked[turn.ask] for turn in turns if turn.role == "user" and turn.ask in asked]
-            found += sum(later < earlier for earlier, later in zip(order, order[1:], strict=False))
+            found += sum(later < earlier for earlier, later in pairwise(order))
         return found
 
 

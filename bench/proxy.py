@@ -23,9 +23,8 @@ PIECE = 1 << 16  # bytes read at once
 PARTING = 5.0  # seconds for a client to go when all is said
 TWICE_AT_MOST = 10.0  # seconds for the answer to a doubled request, which nobody reads
 # What a client may send twice at no harm: reads, and edits, which say what shall stand there.
-IDEMPOTENT = re.compile(
-    rb"GET /(?!gateway|resume)|PATCH /api/|POST /tokenize|POST /bot[^/]+/(?:editMessageText|getFile|getMe|sendChatAction) "
-)
+_CALLS = rb"(?:editMessageText|getFile|getMe|sendChatAction) "
+IDEMPOTENT = re.compile(rb"GET /(?!gateway|resume)|PATCH /api/|POST /tokenize|POST /bot[^/]+/" + _CALLS)
 
 Address = str | int | None  # the path of a socket, a port here, or None while there is nobody
 
@@ -80,7 +79,8 @@ class Proxy:
         self.weather = CALM
         self.counts: Counter[str] = Counter()
         self.port = 0
-        self.frozen = asyncio.Event()  # set: no byte passes, no connection ends
+        self.open = asyncio.Event()  # not set: no byte passes, no connection ends
+        self.open.set()
         self._chance = random.Random(seed)
         self._trap: Trap | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -155,8 +155,7 @@ class Proxy:
         """Pass bytes on until they end; True when the connection was ended by us."""
         with suppress(OSError):
             while piece := await reader.read(PIECE):
-                while self.frozen.is_set():
-                    await asyncio.sleep(0.05)
+                await self.open.wait()
                 if not seen(piece):
                     return True
                 weather, chance = self.weather, self._chance.random()

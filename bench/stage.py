@@ -132,7 +132,8 @@ async def open_stage(
         front, back = Path(folder) / "front", Path(folder) / "back"
         async with (
             Store(back) as url, open_stores(url) as stores, TelegramEmulator(enforce_rates=rates) as telegram,
-            DiscordEmulator(enforce_rates=rates) as discord, _network(telegram, discord, engine, back, url, seed) as proxies,
+            DiscordEmulator(enforce_rates=rates) as discord,
+            _network(telegram, discord, engine, back, url, seed) as proxies,
         ):  # fmt: skip
             stage = Stage(telegram, discord, engine, proxies, stores, front, back)
             wanted = _wanted(stage, url, chats, settings) + _workers(stage, workers, settings, twins=twins)

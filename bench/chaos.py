@@ -2,7 +2,7 @@
 
 `make chaos` (CHAOS_SECONDS, default 60; CHAOS_SEED replays the adversary's plan). One JSON line last:
 asked, answered, lost, doubled (two answers to one question), failed (answered with an apology), wrong (the answer is
-not the question's), disordered (answered before an earlier question of the same conversation), orphans (empty
+not the question's), disordered (answered before an earlier question of the same conversation, commands apart), orphans (empty
 placeholders that a crash left), unheard (commands to which, as Discord told their askers, the bot did not respond: not
 among the asked), deeds by kind, network (what befell connections), died (by role), settled_s (from the end of the last
 deed to the last answer).
@@ -75,14 +75,15 @@ class Chaos:
             "orphans": counts["orphans"], "unheard": len(self.questions) - len(heard),
         }  # fmt: skip
 
-    async def disordered(self) -> int:
-        """Questions whose turn stands, in any history, before that of a question that was asked earlier."""
+    async def disordered(self) -> list[tuple[str, str]]:
+        """Questions whose turn stands, in any history, before that of a question that was asked earlier; with it."""
         asked = {question.name: number for number, question in enumerate(self.questions)}
-        found = 0
+        urgent = {question.name for question in self.questions if question.urgent}
+        found: list[tuple[str, str]] = []
         async for key in self.stage.stores.redis.scan_iter(keys.history("*")):
             turns = [decode(raw, Turn) for raw in await self.stage.stores.redis.lrange(key, 0, -1)]
-            order = [asked[turn.ask] for turn in turns if turn.role == "user" and turn.ask in asked]
-            found += sum(later < earlier for earlier, later in pairwise(order))
+            order = [turn.ask for turn in turns if turn.role == "user" and turn.ask in asked and turn.ask not in urgent]
+            found += [(early, late) for early, late in pairwise(order) if asked[late] < asked[early]]
         return found
 
 
@@ -101,12 +102,15 @@ async def run(seconds: float, seed: int) -> dict[str, Any]:
             await asyncio.sleep(1)
         settled = round(time.monotonic() - calm, 1)
         await asyncio.sleep(2)  # a second answer would come now
+        disordered = await chaos.disordered()
         found = chaos.result() | {
-            "disordered": await chaos.disordered(), "deeds": dict(adversary.done),
+            "disordered": len(disordered), "deeds": dict(adversary.done),
             "network": {name: dict(proxy.counts) for name, proxy in stage.proxies.items()}, "died": stage.died,
             "settled_s": settled, "seconds": seconds, "seed": seed, "load_1m": round(os.getloadavg()[0], 1),
         }  # fmt: skip
         if bad(found):
+            for early, late in disordered:
+                tell(f"  {early} was answered before {late}")
             show_bad(chaos)
         return found
 

@@ -15,13 +15,14 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
-from bench import claims_kills
+from bench import claims_faults, claims_kills, claims_load, claims_people
 from bench.report import say
 from bench.scenes import Outcome
 
 LONGEST = 900.0  # seconds of one scenario
+MODULES = (claims_kills, claims_people, claims_faults, claims_load)
 CLAIMS: dict[str, Callable[..., Awaitable[Outcome]]] = {
-    claim.__name__: claim for module in (claims_kills,) for claim in module.CLAIMS
+    claim.__name__: claim for module in MODULES for claim in module.CLAIMS
 }
 
 

@@ -99,7 +99,8 @@ async def zombie(*, quick: bool) -> Outcome:
         outcome = await scene.verdict(taken_over=again, after_s=round(taken, 1))
         texts = [reply.text for question in scene.questions for reply in question.replies()]
         mixed = sum(
-            max(text.count("try 1"), text.count("try 2")) != 10 or "try 1" in text and "try 2" in text for text in texts
+            max(text.count("try 1"), text.count("try 2")) != 10 or ("try 1" in text and "try 2" in text)
+            for text in texts
         )
         late = sum(tries[q.answer.partition(": ")[2]] == 2 and "try 1" in q.replies()[0].text for q in scene.questions)
         return Outcome(outcome.kept and again > 0 and not (mixed or late), outcome.figures | {"mixed": mixed + late})

@@ -60,13 +60,15 @@ def _nothing_known() -> bool:
 class Question:
     """What somebody asked: as the logs name it, what its answer holds, and what was replied to it so far.
 
-    unheard: whether the platform told its asker that the bot did not respond.
+    unheard: whether the platform told its asker that the bot did not respond; urgent: it cannot wait for what was
+    asked before it while nobody listened.
     """
 
     name: str
     answer: str
     replies: Callable[[], list[Reply]]
     unheard: Callable[[], bool] = _nothing_known
+    urgent: bool = False
 
 
 class Asker(Protocol):
@@ -172,7 +174,9 @@ class OnDiscord:
             found = (each for each in self._messages() if each.get("interaction_metadata", {}).get("id") == id)
             return [_reply(each) for each in found if not each["flags"] & LOADING]
 
-        return Question(f"discord:{command.channel.id}:{id}", answer, replies, lambda: not command.callback)
+        return Question(
+            f"discord:{command.channel.id}:{id}", answer, replies, lambda: not command.callback, urgent=True
+        )
 
 
 def on_telegram(user: User, message: Json, answer: str) -> Question:

@@ -2,10 +2,10 @@
 
 `make chaos` (CHAOS_SECONDS, default 60; CHAOS_SEED replays the adversary's plan). One JSON line last:
 asked, answered, lost, doubled (two answers to one question), failed (answered with an apology), wrong (the answer is
-not the question's), disordered (answered before an earlier question of the same conversation, commands apart), orphans (empty
-placeholders that a crash left), unheard (commands to which, as Discord told their askers, the bot did not respond: not
-among the asked), deeds by kind, network (what befell connections), died (by role), settled_s (from the end of the last
-deed to the last answer).
+not the question's), disordered (answered before an earlier question of the same conversation, commands apart), orphans
+(empty placeholders that a crash left), unheard (commands to which, as Discord told their askers, the bot did not
+respond: not among the asked), deeds by kind, network (what befell connections), died (by role), settled_s (from the end
+of the last deed to the last answer).
 """
 
 from __future__ import annotations

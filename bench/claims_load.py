@@ -20,6 +20,7 @@ from storage.stores import open_stores
 from storage.tasks import end
 
 PEOPLE, SLOTS = 200, 16
+PAUSE = 3.5  # seconds between one person's questions: within the rate limit
 SAMPLE = 2.0  # seconds between two looks at the processes
 WAITING = 10_000
 GROWTH = 6.0  # MB a minute of a role's memory, in the second half of a run, that count as flat
@@ -35,19 +36,20 @@ async def crowd(*, quick: bool) -> Outcome:
         firsts: list[float] = []
         wholes: list[float] = []
 
+        async def one(number: int, turn: int) -> None:
+            begun = time.perf_counter()
+            question = await scene.everywhere(number, f"turn {turn} of {number}", number + 200 * (turn % 50))
+            await until(lambda: answer_of(question), "an answer", 120)
+            edits = [edit for reply in question.replies() for edit in reply.edits]
+            answers[number] += 1
+            firsts.append(next(at for at, text in edits if text.startswith("saw")) - begun)
+            wholes.append(time.perf_counter() - begun)
+
         async def talk(number: int) -> None:
-            for turn in itertools.count():
-                if time.monotonic() > until_when:
-                    return
-                begun = time.perf_counter()
-                question = await scene.everywhere(number, f"turn {turn} of {number}", number + 200 * (turn % 50))
-                await until(lambda: answer_of(question), "an answer", 120)
-                reply = answer_of(question)
-                assert reply
-                answers[number] += 1
-                firsts.append(next(at for at, text in reply.edits if text.startswith("saw")) - begun)
-                wholes.append(time.perf_counter() - begun)
-                await asyncio.sleep(3.5)  # within the rate limit: 20 a minute
+            turn = 0
+            while time.monotonic() < until_when:
+                await one(number, turn := turn + 1)
+                await asyncio.sleep(PAUSE)
 
         looks: list[dict[str, tuple[float, int]]] = []
         watching = asyncio.create_task(_watch(scene.stage, looks))

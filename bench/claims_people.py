@@ -165,7 +165,8 @@ async def flood(*, quick: bool) -> Outcome:
         beside, rate_beside = await stretch()
         p95 = [statistics.quantiles(each, n=20, method="inclusive")[18] for each in (calm, beside)]
         figures = {
-            "p95_s": [round(each, 3) for each in p95], "ratio": round(p95[1] / p95[0], 3), "n": [len(calm), len(beside)],
+            "p95_s": [round(each, 3) for each in p95], "ratio": round(p95[1] / p95[0], 3),
+            "n": [len(calm), len(beside)],
             "engine_per_s": [round(rate, 1), round(rate_beside, 1)], "closed_chats": 2 * closed,
         }  # fmt: skip
         waiting = not any(answer_of(question) for question in scene.questions if _closed(question.name, closed))

@@ -84,6 +84,7 @@ class Client(discord.Client):
         self._back = asyncio.Event()  # there may be messages that nobody told us of
         self._session = self._caught_up = 0  # the present one, and the last whose beginning was caught up with
         self._looked, self._unread = 0, set[int]()  # the last that was looked at so, and channels that gave nothing
+        self._news = asyncio.Event()  # of these two
         self.add_dynamic_items(Press)
 
     @property
@@ -131,7 +132,7 @@ class Client(discord.Client):
         with suppress(TimeoutError):
             async with asyncio.timeout(BEHIND):
                 while self._looked != self._session or message.channel.id in self._unread:
-                    await asyncio.sleep(0.05)
+                    await self._news.wait()  # all wake in their order
         await self._write(message)
 
     async def on_raw_message_edit(self, payload: discord.RawMessageUpdateEvent) -> None:
@@ -240,6 +241,8 @@ class Client(discord.Client):
             session = self._session
             self._unread = await self._catch_up()
             self._looked = session
+            self._news.set()
+            self._news = asyncio.Event()
             if self._unread:
                 self._back.set()
                 await asyncio.sleep(AGAIN)

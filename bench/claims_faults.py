@@ -30,8 +30,8 @@ STORM = Weather((0.0, 0.2), refuse=0.1, cut=0.03, reset=0.03, twice=0.3)
 
 
 async def engine_faults(*, quick: bool) -> Outcome:
-    """An engine that stalls, breaks off, streams garbage, ends without [DONE] or answers 400, 413, 503."""
-    kinds = [*MENDED, *REFUSED] + ([] if quick else ["stall"])
+    """An engine that breaks off, streams garbage, ends without [DONE] or answers 400, 413, 503."""
+    kinds = [*MENDED, *REFUSED] * (1 if quick else 4)
     taken: dict[str, float] = {}
     async with open_scene() as scene:
         unsaid = 0
@@ -47,10 +47,27 @@ async def engine_faults(*, quick: bool) -> Outcome:
                 except TimeoutError:
                     unsaid += 1
             else:
-                await scene.answered(STALL + 15, [question])
+                await scene.answered(20, [question])
             taken[kind] = round(time.monotonic() - begun, 1)
         outcome = await scene.verdict(answered_after_s=taken, told_nothing=unsaid)
         return Outcome(outcome.kept and not unsaid, outcome.figures)
+
+
+async def engine_stalls(*, quick: bool) -> Outcome:
+    """An engine that falls silent in mid-answer: after a minute its asks are begun again, and nobody else waited."""
+    people = 2 if quick else 8
+    async with open_scene(slots=8) as scene:
+        scene.engine.fail("stall", after=2, times=people)
+        for number in range(1, people + 1):
+            await scene.everywhere(number, f"question {number}", number)
+        await until(lambda: len(scene.engine.requests) == people, "all began")
+        begun = time.monotonic()
+        other = await scene.everywhere(1000, "somebody else")
+        await scene.answered(10, [other])
+        beside = time.monotonic() - begun
+        await scene.answered(STALL)
+        took = time.monotonic() - begun
+        return await scene.verdict(answered_after_s=round(took, 1), another_after_s=round(beside, 1))
 
 
 async def platform_faults(*, quick: bool) -> Outcome:
@@ -159,4 +176,4 @@ def _logged(scene: Scene) -> list[str]:
     return [line for line in scene.stage.logs().splitlines() if pattern.search(line)]
 
 
-CLAIMS = (engine_faults, platform_faults, network, secrets)
+CLAIMS = (engine_faults, engine_stalls, platform_faults, network, secrets)

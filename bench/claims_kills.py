@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import signal
 import time
+from collections.abc import AsyncIterator
 from functools import partial
 
 from bench import chaos
@@ -60,6 +62,43 @@ async def adapter_between(*, quick: bool) -> Outcome:
         left = [await scene.stage.stores.redis.xlen(keys.outbox(role)) for role in SHOWN]
         outcome = await scene.verdict(kills=sum(scene.stage.died.values()), outbox_left=sum(left))
         return Outcome(outcome.kept and not any(left), outcome.figures)
+
+
+async def order(*, quick: bool) -> Outcome:
+    """Each person's questions are answered in their order, whoever is killed, and however long each answer takes."""
+    people, each = (8, 4) if quick else (20, 12)
+    chance = random.Random(8)
+
+    def slowly(body: Json) -> AsyncIterator[str]:
+        async def texts() -> AsyncIterator[str]:
+            await asyncio.sleep(chance.choice((0.0, 0.1, 0.6)))
+            for text in describe(body):
+                yield text
+
+        return texts()
+
+    async with open_scene(reply=slowly, slots=8, workers=2, chats=("telegram",)) as scene:
+
+        async def talk(number: int) -> None:
+            for turn in range(each):
+                await scene.telegram(number, f"turn {turn} of {number}", turn if turn % 2 else None)
+                await asyncio.sleep(chance.uniform(0.0, 0.3))
+
+        async def kill() -> None:
+            for role in chance.sample(("worker", "telegram", "worker2"), 2 if quick else 3):
+                await asyncio.sleep(0.7)
+                await scene.stage.restart(role)
+
+        await asyncio.gather(kill(), *map(talk, range(1, people + 1)))
+        await scene.answered()
+        told: dict[str, list[int]] = {}
+        for turn in await scene.turns():
+            if turn.role == "user":
+                _, chat, message = turn.ask.split(":")
+                told.setdefault(chat, []).append(int(message))
+        disordered = sum(numbers != sorted(numbers) for numbers in told.values())
+        outcome = await scene.verdict(people=people, disordered=disordered)
+        return Outcome(outcome.kept and not disordered, outcome.figures)
 
 
 async def same_id(*, quick: bool) -> Outcome:
@@ -168,4 +207,4 @@ def _kill(scene: Scene, role: str) -> None:
     os.kill(scene.stage.pids[role], signal.SIGKILL)
 
 
-CLAIMS = (kills, worker_between, adapter_between, same_id, zombie, torn_record, engine_down, downtime)
+CLAIMS = (kills, worker_between, adapter_between, order, same_id, zombie, torn_record, engine_down, downtime)

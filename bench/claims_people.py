@@ -96,6 +96,10 @@ async def canaries(*, quick: bool) -> Outcome:
         leaks = sum(
             len({owner[number_of(picture)] for picture in request.pictures()}) > 1 for request in scene.engine.requests
         )
+        talks = (
+            set(re.findall(r"turn \d of (\d+)", str(request.body["messages"]))) for request in scene.engine.requests
+        )
+        leaks += sum(len(people_in_it) > 1 for people_in_it in talks)
         with_former = sum(len(request.pictures()) == 2 for request in scene.engine.requests)
         outcome = await scene.verdict(people=people, leaks=leaks, with_their_former_picture=with_former)
         return Outcome(outcome.kept and not leaks, outcome.figures)
@@ -163,14 +167,17 @@ async def flood(*, quick: bool) -> Outcome:
                 places["discord"](channel, FLOOD)  # pyright: ignore[reportArgumentType] : each takes its own kind
                 await scene.discord(number, f"question {number}")
         beside, rate_beside = await stretch()
+        calls = (*scene.stage.telegram.calls, *scene.stage.discord.calls)
+        refused = sum(call.status == 429 for call in calls)
         p95 = [statistics.quantiles(each, n=20, method="inclusive")[18] for each in (calm, beside)]
         figures = {
             "p95_s": [round(each, 3) for each in p95], "ratio": round(p95[1] / p95[0], 3),
             "n": [len(calm), len(beside)],
-            "engine_per_s": [round(rate, 1), round(rate_beside, 1)], "closed_chats": 2 * closed,
+            "engine_per_s": [round(rate, 1), round(rate_beside, 1)], "closed_chats": 2 * closed, "calls_refused": refused,
         }  # fmt: skip
         waiting = not any(answer_of(question) for question in scene.questions if _closed(question.name, closed))
-        return Outcome(waiting and p95[1] < max(1.3 * p95[0], p95[0] + 0.1), figures)
+        patient = refused <= 2 * 2 * closed  # a sign to the asker, and the first try of the answer
+        return Outcome(waiting and patient and p95[1] < max(1.3 * p95[0], p95[0] + 0.1), figures)
 
 
 def _closed(name: str, closed: int) -> bool:

@@ -114,7 +114,7 @@ def answer_of(question: Question) -> Reply | None:
 
 
 def quantiles(seconds: Iterable[float]) -> dict[str, float]:
-    """p50, p95, p99 and the largest, in seconds."""
+    """p50, p95, p99 and the largest, in their own unit."""
     values = sorted(seconds)
     if len(values) < 2:
         return {"max": round(values[0], 3)} if values else {}

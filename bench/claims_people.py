@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
+import re
 import statistics
 import tempfile
 import time
@@ -173,7 +174,8 @@ async def flood(*, quick: bool) -> Outcome:
         figures = {
             "p95_s": [round(each, 3) for each in p95], "ratio": round(p95[1] / p95[0], 3),
             "n": [len(calm), len(beside)],
-            "engine_per_s": [round(rate, 1), round(rate_beside, 1)], "closed_chats": 2 * closed, "calls_refused": refused,
+            "engine_per_s": [round(rate, 1), round(rate_beside, 1)], "closed_chats": 2 * closed,
+            "calls_refused": refused,
         }  # fmt: skip
         waiting = not any(answer_of(question) for question in scene.questions if _closed(question.name, closed))
         patient = refused <= 2 * 2 * closed  # a sign to the asker, and the first try of the answer

@@ -14,7 +14,6 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import NamedTuple
 
 from bench.proxy import CALM, Weather
@@ -176,13 +175,9 @@ async def tear(stage: Stage) -> bool:
             if time.monotonic() > deadline:
                 return False
             time.sleep(0.001)  # noqa: ASYNC251 : see above
-        with newest_log(stage.back).open("ab") as file:
-            file.write(HALF)
+        if logs := [*stage.back.glob("valkey/appendonlydir/*.incr.aof")]:
+            with max(logs, key=lambda file: int(file.name.split(".")[-3])).open("ab") as file:
+                file.write(HALF)
     finally:
         os.close(lock)
     return True
-
-
-def newest_log(back: Path) -> Path:
-    """The part of the append-only file that is written to."""
-    return max((back / "valkey" / "appendonlydir").glob("*.incr.aof"), key=lambda file: int(file.name.split(".")[-3]))

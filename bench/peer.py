@@ -3,7 +3,8 @@
 `peer.py work KIND URL NOTES PATIENCE` runs a worker that does CLIENTS jobs at once: each notes its begin, sleeps as
 long as it says and notes its end. `peer.py put KIND URL NOTES PATIENCE COUNT SECONDS PAUSE FIRST` enqueues so many
 jobs, numbered from FIRST on. A note is a line `what number time` in the file NOTES, the time by time.perf_counter(),
-which all processes of a machine share. PATIENCE is after how many seconds a worker counts as dead; 0 leaves each library at its own default.
+which all processes of a machine share. PATIENCE is after how many seconds a worker counts as dead; 0 leaves each
+library at its own default.
 """
 
 from __future__ import annotations

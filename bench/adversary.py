@@ -26,6 +26,7 @@ NETWORKS = ("telegram", "discord", "engine", "store")
 BETWEEN = (0.5, 2.0)  # seconds between two deeds
 LONGEST_STOP = 30.0  # seconds: twice a lease, and longer than a heartbeat's life
 LONGEST_FLOOD = 60.0
+GIVEN_UP = 4.0  # seconds; after five python-telegram-bot takes a call as failed
 HALF = b"*3\r\n$3\r\nSET\r\n$13\r\n{askpix}:torn\r\n$1000\r\nhalf of what was to be written"
 TELEGRAM_CALLS = ("getUpdates", "sendMessage", "editMessageText", "getFile", "file", "setMessageReaction")
 DISCORD_CALLS = (
@@ -125,9 +126,16 @@ class Adversary:
         return True
 
     async def _freeze(self, deed: Deed) -> bool:
-        passage = self._stage.proxies[deed.whom].open
-        passage.clear()
-        return self._last(deed.seconds, passage.set)
+        """No byte passes. What is held for so long that its sender gave it up is dropped: nobody wants it later."""
+        proxy = self._stage.proxies[deed.whom]
+        proxy.open.clear()
+
+        def go_on() -> None:
+            if deed.seconds > GIVEN_UP:
+                proxy.cut_all()
+            proxy.open.set()
+
+        return self._last(deed.seconds, go_on)
 
     async def _flood(self, deed: Deed) -> bool:
         """One chat that somebody used lately is closed."""

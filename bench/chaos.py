@@ -70,8 +70,12 @@ class Chaos:
             counts["wrong"] += bool(whole) and not any(question.answer in text or text in APOLOGIES for text in whole)
             rest = [reply for reply in replies if whole and not reply.whole]
             counts["orphans"] += sum(reply.text == EMPTY for reply in rest)
-            counts["halves"] += sum(reply.text != EMPTY for reply in rest)
-        counts["doubled"] += sum(max(0, person.surplus()) for person in self.people if isinstance(person, OnDiscord))
+            counts["halves"] += sum(reply.half for reply in rest)
+        for person in self.people:
+            if isinstance(person, OnDiscord):
+                answered, beyond = person.elsewhere()
+                counts["answered"] += answered
+                counts["doubled"] += beyond
         return {
             "asked": len(heard), "answered": counts["answered"], "lost": len(heard) - counts["answered"],
             "doubled": counts["doubled"], "failed": counts["failed"], "wrong": counts["wrong"],
@@ -114,7 +118,7 @@ async def run(seconds: float, seed: int) -> dict[str, Any]:
         if bad(found):
             for early, late in disordered:
                 tell(f"  {early} was answered before {late}")
-            show_bad(chaos)
+            await show_bad(chaos)
         return found
 
 
@@ -123,7 +127,7 @@ def bad(result: dict[str, Any]) -> bool:
     return any(result[name] for name in ("lost", "doubled", "failed", "wrong", "halves", "disordered"))
 
 
-def show_bad(chaos: Chaos) -> None:
+async def show_bad(chaos: Chaos) -> None:
     """What a person who looks for the reason needs: the questions that went wrong, and the logs' words on them."""
     names: set[str] = set()
     for question in chaos.questions:
@@ -133,13 +137,11 @@ def show_bad(chaos: Chaos) -> None:
         if not question.unheard() and (len(whole) != 1 or question.answer not in whole[0]):
             names.add(question.name)
             tell(f"  not as expected {question.name} ({question.answer[:20]}): {[text[:80] for text in texts]}")
-    for person in chaos.people:
-        if isinstance(person, OnDiscord) and person.surplus() > 0:
-            commands = [f"{each.channel.id}:{each.id} {each.callback}" for each in person.commands]
-            tell(f"  loose {person.number}: {person.loose()}, commands {commands}")
+            found = await chaos.stage.stores.replies.progress(question.name)
+            tell(f"    {found and (found.open, found.fence, found.slots)}")
     former = ""
     for line in chaos.stage.logs().splitlines():
-        if " E " in former + line or any(id in line.split() for id in names):
+        if " E " in former + line or any(id in line for id in names):
             tell(f"  {line}")
         former = line
 

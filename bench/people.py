@@ -20,7 +20,7 @@ from tests.emulators.telegram import TelegramEmulator
 from tests.emulators.telegram_world import User
 
 TO_100 = ", ".join(str(n) for n in range(1, 101)) + "."
-EMPTY = say("en", "placeholder")
+EMPTY, NOTE = say("en", "placeholder"), say("en", "ready_note")  # a note goes with an answer that took long
 COUNT, COLOUR = "Count to one hundred.", "What colour is this?"
 WAYS = ("mention", "public", "private", "dm")  # to ask on Discord
 
@@ -50,6 +50,11 @@ class Reply(NamedTuple):
     def whole(self) -> bool:
         """Under a whole answer stands a button that asks it again; what waits or grows can be stopped."""
         return "again" in self.buttons and self.text != EMPTY
+
+    @property
+    def half(self) -> bool:
+        """Neither a whole answer nor an empty message nor a note: a part of an answer, or what it waits for."""
+        return not self.whole and self.text not in (EMPTY, NOTE)
 
 
 def _nothing_known() -> bool:
@@ -121,7 +126,7 @@ class OnDiscord:
     conversation: int
     asked: int = 0
     places: list[Channel] = field(default_factory=list[Channel])
-    commands: list[Interaction] = field(default_factory=list[Interaction])
+    commanded: list[Question] = field(default_factory=list[Question])
 
     def __post_init__(self) -> None:
         self._chance = random.Random(self.number)
@@ -150,12 +155,15 @@ class OnDiscord:
         asked = await user.says(here, COLOUR if photo else COUNT, files, mention=way == "mention")
         return on_discord(here, asked, answer)
 
-    def surplus(self) -> int:
-        """Whole answers to nothing in particular, beyond those to commands of which Discord took no answer.
+    def elsewhere(self) -> tuple[int, int]:
+        """Commands that Discord's asker was told nothing bad of and that have no answer of their own, but one beside
+        it; and whole answers beyond all commands without an answer of their own.
 
-        Such a command may lie in the inbox: it is answered as its channel's member, or in private.
+        A command whose acknowledgement was lost is answered as its channel's member, or in private.
         """
-        return len(self.loose()) - sum(not command.callback for command in self.commands)
+        alone = [question for question in self.commanded if not any(reply.whole for reply in question.replies())]
+        unheard, loose = sum(question.unheard() for question in alone), len(self.loose())
+        return max(0, min(loose, len(alone) - unheard)), max(0, loose - len(alone))
 
     def loose(self) -> list[str]:
         """The texts of whole answers to nothing in particular."""
@@ -167,7 +175,6 @@ class OnDiscord:
             yield from place.bot_messages(self._user)
 
     def _commanded(self, command: Interaction, answer: str) -> Question:
-        self.commands.append(command)
         id = str(command.id)
 
         def replies() -> list[Reply]:

@@ -21,7 +21,7 @@ from storage.tasks import end
 
 PIECE = 1 << 16  # bytes read at once
 PARTING = 5.0  # seconds for a client to go when all is said
-TWICE_AT_MOST = 10.0  # seconds for the answer to a doubled request, which nobody reads
+TWICE_AT_MOST = 1.0  # seconds for a doubled request: a later one would undo what came after it
 # What a client may send twice at no harm: reads, and edits, which say what shall stand there.
 _CALLS = rb"(?:editMessageText|getFile|getMe|sendChatAction) "
 IDEMPOTENT = re.compile(rb"GET /(?!gateway|resume)|PATCH /api/|POST /tokenize|POST /bot[^/]+/" + _CALLS)

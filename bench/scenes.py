@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.people import EMPTY, Question, Reply, on_discord, on_telegram
+from bench.people import Question, Reply, on_discord, on_telegram
 from bench.stage import Stage, open_stage, until
 from storage import keys
 from storage.messages import Turn, decode
@@ -92,7 +92,7 @@ class Scene:
                 for question, texts in zip(self.questions, whole, strict=True)
             ),
             "halves": sum(
-                any(not reply.whole and reply.text != EMPTY for reply in question.replies())
+                any(reply.half for reply in question.replies())
                 for question, texts in zip(self.questions, whole, strict=True)
                 if texts
             ),

@@ -11,10 +11,11 @@ from collections.abc import Coroutine
 from contextlib import suppress
 
 from bots.files import Files
-from bots.follower import Follower, Tools
+from bots.follower import Follower
 from bots.pace import Pace
 from bots.results import Results
 from bots.surface import Surface, SurfaceError
+from bots.tools import Tools
 from storage.connection import forever
 from storage.health import Service
 from storage.messages import Address, Ask, Queued, Waiting

@@ -11,7 +11,6 @@ from storage.heartbeat import roles
 from storage.messages import Model, decode, encode
 from storage.vision import CHAT_LIMITS, PixelLimits, share
 
-
 CONTEXT = 32_768  # tokens, until a model has run: the plan's own
 
 
@@ -30,7 +29,7 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What one file of a question may take: the pixels of its one photo, or `context` tokens with pictures of `whole`."""
+    """What one file of a question may take: the pixels of its one photo, or tokens with pictures of `whole` size."""
 
     limits: PixelLimits
     whole: PixelLimits

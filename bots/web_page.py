@@ -29,6 +29,7 @@ import uvicorn
 from fastapi import FastAPI, Request, Response
 from PIL import Image, ImageDraw
 
+from bots.buttons import CELLS
 from bots.intake import work
 from bots.photos import MAX_MEGABYTES
 from bots.phrases import LANGUAGES, language_of, phrases, say
@@ -46,7 +47,6 @@ from storage.stores import Stores, living
 
 PLATFORM = "web"
 LOOK = 2.0  # seconds between looks at the model and the figures
-CELLS = tuple(f"cell{number}" for number in range(1, 10))
 SOMETIMES = ("stop", "again", "closer", "code", *CELLS)  # buttons that are there while a message has them
 FILES = ["image", "video", ".pdf", ".tif", ".tiff"]
 
@@ -176,8 +176,10 @@ class _Site:
     async def _put(self, request: gr.Request, number: str, **details: Any) -> None:
         user, language = request.user
         chat = f"{PLATFORM}:{(where := Address(PLATFORM, self._open(user).id, number)).chat}"
-        incoming = Incoming(f"{chat}:{number}", f"{PLATFORM}:{user}", f"{chat}:{user}", where, language, **details)
-        await persist(partial(self._stores.inbox(PLATFORM).put, secrets.token_hex(16), encode(incoming)))
+        name = secrets.token_hex(16)
+        id = f"{chat}:{name if 'button' in details else number}"  # what is pressed twice may ask twice
+        incoming = Incoming(id, f"{PLATFORM}:{user}", f"{chat}:{user}", where, language, **details)
+        await persist(partial(self._stores.inbox(PLATFORM).put, name, encode(incoming)))
 
     async def _about(self, language: str) -> tuple[str, str]:
         """Which model answers, in plain words, and the figures of the status tab."""

@@ -1,6 +1,6 @@
-"""What the tasks are shown in tests and in the documents: pictures, a film, papers; and a large model's answers to them.
+"""What the tasks are shown in tests and in the documents: pictures, a film, papers; and a large model's answers.
 
-The answers have the shape of those that Qwen3-VL-8B gives: fences, prose around them, coordinates from 0 to 1000.
+These have the shape of those that Qwen3-VL-8B gives: fences, prose around them, coordinates from 0 to 1000.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ NINE: tuple[Cell, ...] = (
 )  # fmt: skip
 
 OCR = "CAFE MOSAIK\n\nEspresso      2   4.40\nCheese cake   1   3.80\n\n  thank you!"
-TRANSLATED = "| Original | Deutsch |\n|---|---|\n| Espresso | Espresso |\n| Cheese cake | Käsekuchen |\n| Tap water | Leitungswasser |"
+TRANSLATED = "| Original | Deutsch |\n|---|---|\n| Espresso | Espresso |\n| Cheese cake | Käsekuchen |"
 TABLE = "Here is the table:\n\n| item | amount | price |\n|:---|---:|---:|\n" + "\n".join(
     f"| {item} | {amount} | **{price}** |" for item, amount, price in RECEIPT
 )

@@ -31,7 +31,7 @@ def reply(body: Json) -> Sequence[str] | AsyncIterator[str]:
     if size == PAPER:
         return [LONG]
     if size == ODD:
-        return ["I see no {cup} here, only \"bbox_2d\": [1, 2."]
+        return ['I see no {cup} here, only "bbox_2d": [1, 2.']
     return slowly(exhibits.reply(body)) if size == SLOW else exhibits.reply(body)
 
 
@@ -49,7 +49,9 @@ async def texts(user: User, *expected: str) -> None:
     """Wait until these are the bot's texts; "*" stands for any, a file's or a picture's empty one too."""
 
     def so(found: list[str]) -> bool:
-        return len(found) == len(expected) and all(want in ("*", have) for want, have in zip(expected, found, strict=True))
+        return len(found) == len(expected) and all(
+            want in ("*", have) for want, have in zip(expected, found, strict=True)
+        )
 
     await user.private.wait_for(so, 30)
 

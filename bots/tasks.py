@@ -44,18 +44,18 @@ UNREAD = ("boxes", "page", "part")  # answers that nobody reads while they grow:
 
 def read(text: str) -> tuple[Task | None, str]:
     """The task that a message names, and what stands behind it; (None, text) for any other message."""
-    name, _, argument = text.partition(" ")
+    name, *argument = text.split(maxsplit=1) or [""]
     task = TASKS.get(name[1:].lower()) if name.startswith("/") else None
-    return (task, argument.strip()) if task else (None, text)
+    return (task, "".join(argument)) if task else (None, text)
 
 
 def prompt(task: Task, argument: str, language: str, *, demo: bool = False) -> str:
-    """What the model is asked; the demo model knows fewer words.
+    """What the model is asked; the demo model knows fewer words. Prompts have the article before the argument.
 
     Raises Refused("task_<argument>") where the task must have an argument and there is none.
     """
     if task.must and not argument:
         raise Refused(f"task_{task.argument}")
-    argument = argument or (say(language, f"task.{task.argument}") if task.argument else "")
+    argument = argument.removeprefix("the ") or (say(language, f"task.{task.argument}") if task.argument else "")
     code = f"demo.{task.name}" if demo and f"demo.{task.name}" in phrases(language) else f"task.{task.name}"
     return say(language, code, argument=argument)

@@ -2,38 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
 
-import pytest
-import pytest_asyncio
 from PIL import Image
 
 from bots.phrases import say
 from storage import keys
 from tests import exhibits
+from tests.emulators.engine import Request
 from tests.emulators.server import Json
 from tests.emulators.telegram_world import Chat, User
 from tests.exhibits import codes, encoded, shown
 from tests.road import Road, open_road, pictures
 from tests.test_buttons import told
-
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+from tests.waiting import wait_until
 
 BIG = encoded(exhibits.nine(), "JPEG")  # 3000x2400: seen at 1280x1024
 CELLS = [f"cell{number}" for number in range(1, 10)]
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def road(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Road]:
-    async with open_road(tmp_path_factory.mktemp("zoom"), reply=exhibits.reply, slots=16) as road:
-        yield road
-    assert "Traceback" not in road.askpix.logs()
-
-
-@pytest.fixture
-def ann(road: Road) -> User:
-    """Somebody new."""
-    return road.telegram.user(5000 + len(road.telegram.world.users))
 
 
 async def big(user: User, caption: str, chat: Chat | None = None) -> Json:
@@ -74,7 +64,7 @@ def stripes(picture: Image.Image) -> int:
     return max(middle.tobytes()) - min(middle.tobytes())
 
 
-async def test_a_number_asks_the_same_of_that_part_of_the_original(road: Road, ann: User) -> None:
+async def a_number_asks_the_same_of_that_part_of_the_original(road: Road, ann: User) -> None:
     await big(ann, "What is there?")
     answer = await offered(ann)
     seen, full = "1280×1024", "3000×2400"
@@ -99,14 +89,14 @@ async def test_a_number_asks_the_same_of_that_part_of_the_original(road: Road, a
     assert sent["reply_to_message"]["message_id"] == parts["message_id"]
 
 
-async def test_what_is_described_is_found_and_looked_at_in_the_same_message(road: Road, ann: User) -> None:
+async def what_is_described_is_found_and_looked_at_in_the_same_message(road: Road, ann: User) -> None:
     await big(ann, "How many stripes?")
     await offered(ann)
-    await ann.send_text(ann.private, "/zoom bottom middle")
+    await ann.send_text(ann.private, "/zoom the bottom middle field")
     question = say("en", "task.part", question="How many stripes?")
     await ann.private.wait_for(lambda texts: f"1 seen: {question}" in texts, 20)
     await ann.private.wait_for(lambda texts: len(texts) == 3)
-    (found,), (looked,) = asked(road, "bottom middle"), asked(road, question)
+    (found,), (looked,) = asked(road, "Locate the bottom middle field and"), asked(road, question)
     assert not found.pictures, "it is in the conversation"
     assert colour(looked.pictures[0], (0.2, 0.5)) == 7
     assert stripes(looked.pictures[0]) > 100
@@ -116,13 +106,13 @@ async def test_what_is_described_is_found_and_looked_at_in_the_same_message(road
     assert colour(part, (0.2, 0.5)) == 7, "the part is shown"
 
 
-async def test_a_part_of_a_photo_that_comes_with_the_task(road: Road, ann: User) -> None:
+async def a_part_of_a_photo_that_comes_with_the_task(road: Road, ann: User) -> None:
     await big(ann, "/zoom bottom middle")
     question = say("en", "task.part", question=say("en", "default_question"))
     await ann.private.wait_for(lambda texts: texts[:1] == [f"1 seen: {question}"], 20)
 
 
-async def test_when_the_original_is_gone_it_says_so(road: Road, ann: User) -> None:
+async def when_the_original_is_gone_it_says_so(road: Road, ann: User) -> None:
     await big(ann, "How old?")
     parts = await grid(ann)
     originals = [key async for key in road.askpix.redis.scan_iter(f"{keys.PREFIX}img:telegram:{ann.id}|*.full")]
@@ -134,7 +124,7 @@ async def test_when_the_original_is_gone_it_says_so(road: Road, ann: User) -> No
     assert await told(road, await ann.press_button(await offered(ann), "closer")) == gone
 
 
-async def test_only_its_asker_and_admins_look_closer(road: Road, ann: User) -> None:
+async def only_its_asker_and_admins_look_closer(road: Road, ann: User) -> None:
     await big(ann, "Whose is it?")
     parts, answer = await grid(ann), await offered(ann)
     refused = say("zh", "button.not_yours")
@@ -146,7 +136,7 @@ async def test_only_its_asker_and_admins_look_closer(road: Road, ann: User) -> N
     )
 
 
-async def test_forged_buttons_are_not_known(road: Road, ann: User) -> None:
+async def forged_buttons_are_not_known(road: Road, ann: User) -> None:
     await big(ann, "Forged?")
     answer = await offered(ann)
     await ann.send_text(ann.private, "no photo")
@@ -160,7 +150,7 @@ async def test_forged_buttons_are_not_known(road: Road, ann: User) -> None:
         assert await told(road, await ann.press_button(message, code)) == say("en", "button.unknown"), code
 
 
-async def test_forget_leaves_no_original(road: Road, ann: User) -> None:
+async def forget_leaves_no_original(road: Road, ann: User) -> None:
     await big(ann, "Forget me?")
     parts, answer = await grid(ann), await offered(ann)
     await ann.send_text(ann.private, "/forget")
@@ -171,3 +161,63 @@ async def test_forget_leaves_no_original(road: Road, ann: User) -> None:
             say("en", "original_gone"),
             say("en", "button.unknown"),
         )
+
+
+SCENES = (
+    a_number_asks_the_same_of_that_part_of_the_original,
+    what_is_described_is_found_and_looked_at_in_the_same_message,
+    a_part_of_a_photo_that_comes_with_the_task,
+    when_the_original_is_gone_it_says_so,
+    only_its_asker_and_admins_look_closer,
+    forged_buttons_are_not_known,
+    forget_leaves_no_original,
+)
+
+
+async def test_people_look_closer(tmp_path: Path) -> None:
+    async with open_road(tmp_path, reply=exhibits.reply, slots=32) as road:
+        users = [road.telegram.user(2000 + n) for n in range(len(SCENES))]
+        async with asyncio.TaskGroup() as scenes:
+            for scene, user in zip(SCENES, users, strict=True):
+                scenes.create_task(scene(road, user), name=scene.__name__)
+    assert "Traceback" not in road.askpix.logs()
+
+
+@dataclass
+class Gates:
+    """An engine that waits before each step of a closer look, until the test opens its gate."""
+
+    find: asyncio.Event = field(default_factory=asyncio.Event)
+    look: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def reply(self, body: Json) -> AsyncIterator[str]:
+        """What a large model says, when it may."""
+        words = shown(Request(0, "", body)).words
+        await (self.find if "Locate" in words else self.look).wait()
+        for piece in exhibits.reply(body):
+            yield piece
+
+
+async def test_an_adapter_that_dies_before_between_and_in_the_steps_answers_once(tmp_path: Path) -> None:
+    gates, question = Gates(), say("en", "task.part", question=say("en", "default_question"))
+    async with open_road(tmp_path, reply=gates.reply) as road:
+        one, other = road.telegram.user(2000), road.telegram.user(2001)
+        asking = await big(one, "/zoom bottom middle")
+
+        async def placed() -> bool:  # a crash before that leaves an empty message
+            return await road.askpix.redis.llen(keys.slots(f"telegram:{one.id}:{asking['message_id']}")) == 1
+
+        await wait_until(placed, 20)
+        pid = await road.askpix.pid("telegram")
+        assert pid
+        os.kill(pid, signal.SIGKILL)
+        gates.find.set()  # the first step ends while nobody shows it
+        await wait_until(lambda: len(road.asked()) == 2, 20)
+        await big(other, "/zoom bottom middle")
+        await wait_until(lambda: len(road.asked()) == 4, 20)
+        await road.restart("telegram")  # in the second step of both
+        gates.look.set()
+        for user in (one, other):
+            await user.private.wait_for(lambda _, user=user: pictures(user.private), 30)
+            assert user.private.texts() == [f"1 seen: {question}", ""]
+        assert [len(shown(request).pictures) for request in road.asked()] == [1] * 4

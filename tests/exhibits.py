@@ -98,7 +98,7 @@ def reply(body: Json) -> list[str]:
     name = task_of(asked.words)
     if "bottom middle" in asked.words and name == "find":
         return [FOUND]
-    text = SAID.get(name) or f"{len(asked.pictures)} seen: {asked.words}"
+    text = SAID.get(name) or f"{len(asked.pictures)} seen: {asked.words.rpartition(chr(10))[2]}"
     return [text[at : at + 40] for at in range(0, len(text), 40)]
 
 

@@ -17,7 +17,7 @@ from bots.photos import kind_of
 from bots.phrases import say
 from bots.rendering import render
 from bots.surface import Button
-from bots.tasks import TASKS
+from bots.tasks import TASKS, worded
 from bots.videos import contact_sheet
 from storage.messages import Ask, Photo, Refused, Turn
 from storage.stores import Stores
@@ -110,7 +110,8 @@ class Results:
             raise Refused("original_gone")
         room, cut = await self._stores.health.room(1), await asyncio.to_thread(pointing.crop, data, box, margin)
         found = await self._files.store(ask.person, cut, room.limits)
-        question = say(ask.language, "task.part", question=ask.then or ask.question.text)
+        model, asked = await self._stores.health.model(), ask.then or ask.question.text
+        question = worded("part", ask.language, demo=bool(model and model.demo), question=asked)
         turn = Turn("user", question, (structs.replace(found, source=PART),))
         return structs.replace(ask, question=turn, task="", then="", notes=())
 

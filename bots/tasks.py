@@ -57,5 +57,10 @@ def prompt(task: Task, argument: str, language: str, *, demo: bool = False) -> s
     if task.must and not argument:
         raise Refused(f"task_{task.argument}")
     argument = argument.removeprefix("the ") or (say(language, f"task.{task.argument}") if task.argument else "")
-    code = f"demo.{task.name}" if demo and f"demo.{task.name}" in phrases(language) else f"task.{task.name}"
-    return say(language, code, argument=argument)
+    return worded(task.name, language, demo=demo, argument=argument)
+
+
+def worded(name: str, language: str, *, demo: bool, **args: str) -> str:
+    """A phrase of the tasks; the demo model's own, where there is one."""
+    code = f"demo.{name}" if demo and f"demo.{name}" in phrases(language) else f"task.{name}"
+    return say(language, code, **args)

@@ -249,7 +249,7 @@ def _blocks(site: _Site, text: Any) -> gr.Blocks:
             )  # fmt: skip
             look: dict[str, Any] = {"size": "sm", "min_width": 80}
             with gr.Row():
-                cells = {code: gr.Button(code[-1], visible=False, **look) for code in CELLS}
+                cells = {code: gr.Button(code[-1], visible=False, size="sm", min_width=40) for code in CELLS}
             with gr.Row():
                 shown = {code: gr.Button(text(f"page_{code}"), visible=False, **look) for code in SOMETIMES[:4]}
                 always = {code: gr.Button(text(f"button_{code}"), **look) for code in ("new", "forget")}

@@ -19,6 +19,7 @@ from tests.emulators.server import Json
 from tests.emulators.telegram_world import User
 from tests.exhibits import block, codes, drawn_on, encoded, shown, task_of
 from tests.road import Road, open_road, pictures
+from tests.waiting import wait_until
 
 LONG = "\n".join(f"{n:4}  a line of a long paper" for n in range(200))
 PAPER, ODD, SLOW = (320, 640), (352, 352), (384, 384)  # sizes of pictures by which the engine knows what to answer
@@ -233,3 +234,31 @@ async def test_people_give_tasks_as_captions_as_replies_and_after_a_picture(tmp_
             for scene, user in zip(SCENES, users, strict=True):
                 scenes.create_task(scene(road, user), name=scene.__name__)
     assert "Traceback" not in road.askpix.logs()
+
+
+async def test_an_adapter_that_dies_shows_the_same_and_offers_a_file_that_may_have_arrived(tmp_path: Path) -> None:
+    gate = asyncio.Event()
+
+    async def gated(body: Json) -> AsyncIterator[str]:
+        if len(shown(Request(0, "", body)).pictures) == 2:
+            await gate.wait()
+        for piece in exhibits.reply(body):
+            yield piece
+
+    async with open_road(tmp_path, reply=gated) as road:
+        ann, ben = road.telegram.user(2000), road.telegram.user(2001)
+        road.telegram.fail_next("sendDocument", 429, "Too Many Requests: retry after 60", retry_after=60)
+        await ben.send_photo(ben.private, encoded(exhibits.receipt()), "/table")
+        await ann.send_album(ann.private, [encoded(exhibits.cups()), plain(PAPER)], ["/find the cups"])
+        await wait_until(lambda: any(call.method == "sendDocument" for call in road.telegram.calls), 20)
+        await wait_until(lambda: len(road.asked()) == 2, 20)
+        await ann.private.wait_for(lambda texts: texts == ["…"], 20)
+        await road.restart("telegram")
+        gate.set()
+        await ann.private.wait_for(lambda texts: texts == ["1. red cup\n2. blue cup", ""], 30)
+        assert drawn_on(*pictures(ann.private), exhibits.cups()), "on the first of two, as it would have been"
+        await ben.private.wait_for(lambda _: "file" in codes(ben.private.bot_messages()[0]), 20)
+        assert ben.private.documents() == [], "what may have arrived is not sent again unasked"
+        await ben.press_button(ben.private.bot_messages()[0], "file")
+        await ben.private.wait_for(lambda _: ben.private.documents(), 20)
+        assert ben.private.documents()[0][0] == say("en", "file_table")

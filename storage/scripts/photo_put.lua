@@ -2,6 +2,8 @@
 local member, bytes, ttl, cap = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local INDEX, SIZES = P .. 'imgs', P .. 'imgsize'
 
+local function original(other) return string.find(other, '.full', 1, true) ~= nil end
+
 local function drop(other)
   redis.call('UNLINK', P .. 'img:' .. other)
   redis.call('ZREM', INDEX, other)
@@ -18,7 +20,8 @@ while over > 0 do
   at = at + 100
   local sizes, uses = redis.call('HMGET', SIZES, unpack(oldest)), redis.call('HMGET', USES, unpack(oldest))
   for i, other in ipairs(oldest) do
-    if over > 0 and other ~= member and tonumber(uses[i] or 0) <= 0 then
+    local idle = other ~= member and tonumber(uses[i] or 0) <= 0
+    if over > 0 and idle and (original(other) or not original(member)) then -- no photo goes for an original
       table.insert(victims, other)
       over = over - sizes[i]
     end
@@ -27,7 +30,7 @@ end
 for _, victim in ipairs(victims) do drop(victim) end
 drop(member)
 redis.call('SET', P .. 'img:' .. member, bytes, 'EX', ttl)
-if not string.find(member, '.full', 1, true) then redis.call('HSET', COUNTS, 'photo_ttl', ttl) end
+if not original(member) then redis.call('HSET', COUNTS, 'photo_ttl', ttl) end
 if redis.call('HEXISTS', USES, member) == 1 then redis.call('PERSIST', P .. 'img:' .. member) end
 touch(member)
 redis.call('HSET', SIZES, member, #bytes)

@@ -18,7 +18,7 @@ from bots.phrases import say
 from bots.rendering import render
 from bots.surface import Button
 from bots.tasks import TASKS, worded
-from bots.videos import contact_sheet
+from bots.videos import clock, contact_sheet
 from storage.messages import Ask, Photo, Refused, Turn
 from storage.stores import Stores
 
@@ -86,7 +86,11 @@ class Results:
         text = "\n\n".join([result.text, *(words(note.code, **note.args) for note in ask.notes)])
         if frames := [photo for photo in photos if photo.lead.startswith("<")]:
             kept = await self._stores.images.get(ask.person, [photo.sha256 for photo in frames])
-            shown = [(data, photo.lead) for data, photo in zip(kept, frames, strict=True) if data]
+            shown = [
+                (data, clock(float(photo.lead[1:].split()[0])))
+                for data, photo in zip(kept, frames, strict=True)
+                if data
+            ]
             files += [(words("file_frames"), await asyncio.to_thread(contact_sheet, shown))] if shown else []
         buttons = result.buttons
         if len(photos) == 1 and (full := photos[0].full):

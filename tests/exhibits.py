@@ -20,12 +20,13 @@ from tests.emulators.server import Json
 Cell = tuple[int, int, int]
 
 RECEIPT = (("Espresso", "2", "4.40"), ("Cheese cake", "1", "3.80"), ("Tap water", "1", "0.00"), ("Total", "", "8.20"))
+HEAD = ("item", "amount", "price")
 NINE: tuple[Cell, ...] = (
     (200, 40, 40), (40, 160, 40), (40, 40, 200), (200, 200, 40), (40, 190, 190), (190, 40, 190), (230, 140, 40),
     (120, 120, 120), (110, 60, 20),
 )  # fmt: skip
 
-OCR = "CAFE MOSAIK\n\nEspresso      2   4.40\nCheese cake   1   3.80\n\n  thank you!"
+OCR = "        CAFE MOSAIK\n\n" + "\n".join(f"{row[0]:14}{row[1]:9}{row[2]}" for row in (HEAD, *RECEIPT))
 TRANSLATED = "| Original | Deutsch |\n|---|---|\n| Espresso | Espresso |\n| Cheese cake | Käsekuchen |"
 TABLE = "Here is the table:\n\n| item | amount | price |\n|:---|---:|---:|\n" + "\n".join(
     f"| {item} | {amount} | **{price}** |" for item, amount, price in RECEIPT
@@ -134,7 +135,7 @@ def receipt() -> Image.Image:
     image = Image.new("RGB", (640, 480), "#fbfaf5")
     draw, font = ImageDraw.Draw(image), ImageFont.load_default(34)
     draw.text((320, 50), "CAFE MOSAIK", "black", ImageFont.load_default(44), "mm")
-    for n, row in enumerate((("item", "amount", "price"), *RECEIPT)):
+    for n, row in enumerate((HEAD, *RECEIPT)):
         y = 120 + 65 * n
         for x, word, anchor in zip((40, 400, 600), row, ("lm", "mm", "rm"), strict=True):
             draw.text((x, y), word, "black" if n else "#667", font, anchor)

@@ -66,7 +66,7 @@ async def test_what_is_found_is_drawn_and_listed(site: Site) -> None:
         await expect(ann.answers.locator("img")).to_have_js_property("naturalWidth", 640)
         await expect(ann.box).to_have_value("")
         await give(ann, "ocr", None)
-        await expect(ann.answers.last.locator("pre")).to_contain_text("Cheese cake   1   3.80")
+        await expect(ann.answers.last.locator("pre")).to_contain_text("Cheese cake   1        3.80")
         await ann.page.screenshot(path=shots() / "tasks.png")
 
 

@@ -140,7 +140,11 @@ class TelegramSurface:
 
     async def send(self, where: Address, name: str, data: bytes, buttons: Sequence[Button] = ()) -> str:
         """Send a document, or a picture, in reply to the asker's message."""
-        about = {"filename": name, "reply_markup": _keyboard(Page("", (), tuple(buttons))), **_reply(where)}
+        about: dict[str, Any] = {
+            "filename": name,
+            "reply_markup": _keyboard(Page("", (), tuple(buttons))),
+            **_reply(where),
+        }
         with _mapped():
             if name.endswith(PICTURES) and len(data) < PHOTO_BYTES:
                 with suppress(BadRequest):  # a picture of other measures than Telegram likes goes as a file

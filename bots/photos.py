@@ -129,7 +129,7 @@ def prepare(data: bytes, limits: PixelLimits) -> Prepared:
 def upright(data: bytes) -> Image.Image:
     """The whole picture as people see it, in mode L or RGB, to be drawn on or cut: as large as it came.
 
-    Takes up to 600 MB of memory for the largest pictures. Raises Refused as `prepare` does.
+    Takes up to 450 MB of memory for the largest pictures. Raises Refused as `prepare` does.
     """
     kind = _verified(data)
     with _pillows_errors(kind):

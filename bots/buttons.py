@@ -1,17 +1,21 @@
-"""What a press on a button under an answer does: Stop, Regenerate, the file. Only the asker and admins may press."""
+"""What a press on a button under an answer does. Only the asker and admins may press."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from contextlib import suppress
 
 from msgspec import structs
 
+from bots import pointing
 from bots.delivery import Delivery
+from bots.extracts import page_html
 from bots.phrases import say
-from bots.surface import Incoming, Surface, SurfaceError
+from bots.results import fenced, pictured
+from bots.surface import Button, Incoming, Surface, SurfaceError
 from storage.limits import Limits
-from storage.messages import Refused
+from storage.messages import Ask, Refused
 from storage.queue import Found
 from storage.stores import Stores
 
@@ -50,12 +54,53 @@ class Buttons:
                 if not await self._limits.admits(incoming.person, *incoming.chats):
                     return "button.not_yours"
                 return await self._again(incoming, found)
-            case "file":
+            case "file" | "code" as code:
                 answer = await self._stores.history.answer(ask)
-                sent = answer and await self._delivery.tools.send_file(ask, answer.text)
-                return "button.file" if sent else "button.unknown"
+                return await self._send(found.ask, answer.text, code) if answer else "button.unknown"
+            case "closer":
+                return await self._closer(incoming, ask)
+            case cell if cell.startswith("cell"):
+                return await self._look(incoming, ask, int(cell[4:]))
             case _:
                 return "button.unknown"
+
+    async def _send(self, ask: Ask, text: str, code: str) -> str:
+        """The files of an answer once more, or the code of a page as messages."""
+        tools = self._delivery.tools
+        result = await tools.results.of(ask, text)
+        if code == "file":
+            files = result.files or ((say(ask.language, "file_name"), text.encode()),)
+            sent = [await tools.send_file(ask.where, *file) for file in files]
+            return "button.file" if all(sent) else "button.unknown"
+        for page in self._surface.pages(fenced(page_html(text) or text, "html")):
+            await tools.show(ask.where, page)
+        return "button.code"
+
+    async def _closer(self, incoming: Incoming, ask: Ask) -> str:
+        """Show the photo in nine numbered parts, each with its button."""
+        tools, photo = self._delivery.tools, ask.photos()[0]
+        data = await self._stores.images.original(ask.person, photo)
+        if not data:
+            return "original_gone"
+        parts = [Button(f"cell{number}", str(number)) for number in range(1, 10)]
+        picture, where = await asyncio.to_thread(pointing.grid, data), incoming.where
+        message = await tools.send_file(where, *pictured(say(incoming.language, "file_grid"), picture), parts)
+        await self._stores.replies.remember(ask, where, message)
+        return "button.choose"
+
+    async def _look(self, incoming: Incoming, ask: Ask, number: int) -> str:
+        """Ask the same about one part of the photo."""
+        if not await self._limits.admits(incoming.person, *incoming.chats):
+            return "button.not_yours"
+        part = await self._delivery.tools.results.part(ask, ask.photos()[0], pointing.cell(number))
+        if not part:
+            return "original_gone"
+        await self._limits.take(await self._stores.people.of(incoming.person))
+        epoch = await self._stores.history.enter(ask.person, ask.conversation)
+        fresh = structs.replace(part, id=incoming.id, where=incoming.where, asked_at=time.time(), epoch=epoch)
+        if await self._stores.queue.enqueue(fresh):
+            self._delivery.follow(fresh)
+        return "button.looking"
 
     async def _again(self, incoming: Incoming, found: Found) -> str:
         if found.open:

@@ -11,11 +11,12 @@ from bots.delivery import Delivery
 from bots.photos import MAX_MEGABYTES
 from bots.phrases import say
 from bots.surface import Incoming
+from bots.tasks import TASKS
 from storage.limits import Limits
 from storage.stores import Stores
 
 NAMES = ("new", "stop", "context", "forget", "link", "help")  # the menu, in its order
-IN_GROUPS = ("ask", *NAMES)
+IN_GROUPS = ("ask", *TASKS, *NAMES)
 SETTLED = 2.0  # seconds from coming into a chat until we know if it is one of ours that moved
 
 
@@ -138,7 +139,7 @@ class Commands:
     async def _help(self, incoming: Incoming) -> None:
         """What can be done here, and what the model that runs can do."""
         kind = "_discord" if incoming.where.via else "_group" if incoming.where.group else ""
-        words = [say(incoming.language, f"command.help{kind}")]
+        words = [say(incoming.language, f"command.help{kind}"), say(incoming.language, "command.help_tasks")]
         model = await self._stores.health.model()
         if model:
             demo = "help_demo" if model.demo else "help_model"

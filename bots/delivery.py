@@ -10,14 +10,17 @@ import logging
 from collections.abc import Coroutine
 from contextlib import suppress
 
-from bots.follower import Follower, Tools
+from bots.files import Files
+from bots.follower import Follower
 from bots.pace import Pace
+from bots.results import Results
 from bots.surface import Surface, SurfaceError
+from bots.tools import Tools
 from storage.connection import forever
-from storage.health import Health, Service
+from storage.health import Service
 from storage.messages import Address, Ask, Queued, Waiting
-from storage.queue import Queue
-from storage.replies import Finished, Replies
+from storage.replies import Finished
+from storage.stores import Stores
 from storage.tasks import end, first_of
 
 log = logging.getLogger(__name__)
@@ -31,13 +34,15 @@ TYPING = 4  # ticks; platforms show a typing action for about five seconds
 class Delivery:
     """`follow`, `redo` and `resume` are called by intake; `run` does the rest until it is stopped."""
 
-    def __init__(self, surface: Surface, replies: Replies, queue: Queue, health: Health) -> None:
+    def __init__(self, surface: Surface, stores: Stores) -> None:
         self._surface = surface
-        self._replies = replies
-        self._queue = queue
-        self._health = health
+        self._replies = stores.replies
+        self._queue = stores.queue
+        self._health = stores.health
         self._outbox = surface.platform
-        self.tools = Tools(surface, replies, queue, Pace(), self._outbox)
+        files = Files(surface, stores)
+        results = Results(files, stores)
+        self.tools = Tools(surface, stores.replies, stores.queue, Pace(), files, results, self._outbox)
         self._followers: dict[str, Follower] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._ways: dict[str, Address] = {}  # in which people spoke to us last

@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import io
 import logging
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -30,6 +30,8 @@ from bots.intake import work
 from bots.photos import MAX_MEGABYTES
 from bots.settings import BotSettings
 from bots.surface import (
+    ROW,
+    Button,
     Closed,
     FileRef,
     Flooded,
@@ -139,9 +141,10 @@ class DiscordSurface:
             lambda channel: channel.get_partial_message(int(slot)).delete(),
         )  # fmt: skip
 
-    async def send(self, where: Address, name: str, data: bytes) -> str:
-        """Send a file."""
-        return await self._send(where, "", file=discord.File(io.BytesIO(data), name))
+    async def send(self, where: Address, name: str, data: bytes, buttons: Sequence[Button] = ()) -> str:
+        """Send a file; Discord shows a picture."""
+        view = {"view": _view(Page("", (), tuple(buttons)))} if buttons else {}
+        return await self._send(where, "", file=discord.File(io.BytesIO(data), name), **view)
 
     async def sign(self, where: Address, sign: str) -> None:
         """React to the asker's message."""
@@ -239,8 +242,8 @@ _ORIGINAL: Any = "@original"  # the library wants a number here, and passes on w
 
 def _view(page: Page) -> discord.ui.View:
     view = discord.ui.View(timeout=None)
-    for button in page.buttons:
-        view.add_item(Press(button.code, button.label))
+    for at, button in enumerate(page.buttons):
+        view.add_item(Press(button.code, button.label, at // ROW))
     view.stop()  # presses are known by their id: the library need not keep a view of every message
     return view
 

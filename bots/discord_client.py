@@ -14,9 +14,9 @@ import discord
 import msgspec
 from discord import app_commands
 
-from bots.commands import NAMES
+from bots.discord_commands import LONGEST, Names, commands
 from bots.discord_reading import file_of, files, of_interaction, of_message
-from bots.phrases import language_of, phrases, say
+from bots.phrases import language_of, say
 from bots.surface import FileRef, Incoming
 from storage.connection import persist
 from storage.inbox import Inbox
@@ -33,11 +33,7 @@ AWAY = (
 LOOK_BACK = 3600  # seconds of a channel's messages that are read again after a time without connection
 AGAIN = 10.0  # seconds before what could not be read is tried again
 DIRECT = 100  # chats of persons that are looked at then, the newest first
-LONGEST = 4000  # characters in a form's field, by Discord's rule
-WITH_CODE = ("start", "link")
 HOLD = 2.0  # seconds for the store to take in an interaction before Discord hears of it: Discord gives three
-
-_LOCALES = {"zh-CN": "zh", "zh-TW": "zh-TW"}  # of those that Discord knows, the ones we speak
 
 _Interaction = discord.Interaction[Any]
 _Said = Incoming | Callable[[], Awaitable[Incoming]]
@@ -50,11 +46,11 @@ class Draft(msgspec.Struct, frozen=True):
     photos: tuple[FileRef, ...]
 
 
-class Press(discord.ui.DynamicItem[discord.ui.Button[Any]], template=r"askpix:(?P<code>stop|again|file|follow)"):
+class Press(discord.ui.DynamicItem[discord.ui.Button[Any]], template=r"askpix:(?P<code>[a-z]{1,20}\d?)"):
     """A button under an answer, known by its id whoever made it and when."""
 
-    def __init__(self, code: str, label: str = "…") -> None:
-        super().__init__(discord.ui.Button(label=label, custom_id=f"askpix:{code}"))
+    def __init__(self, code: str, label: str = "…", row: int | None = None) -> None:
+        super().__init__(discord.ui.Button(label=label, custom_id=f"askpix:{code}"), row=row)
         self.code = code
 
     @classmethod
@@ -67,18 +63,6 @@ class Press(discord.ui.DynamicItem[discord.ui.Button[Any]], template=r"askpix:(?
     async def callback(self, interaction: _Interaction) -> None:
         """Hand the press on."""
         await cast("Client", interaction.client).press(interaction, self.code)
-
-
-class _Names(app_commands.Translator):
-    """Commands' names and descriptions in the languages that Discord shows its people."""
-
-    async def translate(self, string: app_commands.locale_str, locale: discord.Locale, context: Any) -> str | None:
-        language = _LOCALES.get(locale.value)
-        return phrases(language).get(string.extras.get("code", "")) if language else None
-
-
-def _named(code: str) -> app_commands.locale_str:
-    return app_commands.locale_str(say("en", code), code=code)
 
 
 class Client(discord.Client):
@@ -162,8 +146,8 @@ class Client(discord.Client):
             self, allowed_installs=app_commands.AppInstallationType(guild=True, user=True),
             allowed_contexts=app_commands.AppCommandContext(guild=True, dm_channel=True, private_channel=True),
         )  # fmt: skip
-        await self._tree.set_translator(_Names())
-        for command in _commands(self):
+        await self._tree.set_translator(Names())
+        for command in commands(self):
             self._tree.add_command(command)
 
     async def housekeeping(self) -> None:
@@ -311,38 +295,3 @@ def _form(interaction: _Interaction, name: str) -> discord.ui.Modal:
         form.add_item(discord.ui.Label(text=words("discord.seen"), component=choice))
     form.stop()  # it is known by its id: the library need not keep every form that is never sent
     return form
-
-
-def _commands(client: Client) -> list[Any]:
-    def described(name: str, run: Any) -> app_commands.Command[Any, ..., None]:
-        code = f"discord.name_{name}"
-        return app_commands.Command(name=_named(code), description=_named(f"menu.{name}"), callback=run)
-
-    @app_commands.rename(code=_named("discord.name_code"))
-    @app_commands.describe(code=_named("discord.code"))
-    async def coded(interaction: discord.Interaction, code: str = "") -> None:
-        await client.command(interaction, str(cast("Any", interaction.command).name), code)
-
-    async def plain(interaction: discord.Interaction) -> None:
-        await client.command(interaction, str(cast("Any", interaction.command).name))
-
-    @app_commands.describe(
-        question=_named("discord.ask_question"), private=_named("discord.ask_private"),
-        **{image: _named("discord.ask_image") for image in ("image", "image2", "image3", "image4")},
-    )  # fmt: skip
-    async def ask(
-        interaction: discord.Interaction, question: app_commands.Range[str, 1, LONGEST], image: discord.Attachment,
-        image2: discord.Attachment | None = None, image3: discord.Attachment | None = None,
-        image4: discord.Attachment | None = None, private: bool = False,
-    ) -> None:  # fmt: skip
-        photos = [photo for photo in (image, image2, image3, image4) if photo]
-        await client.ask(interaction, question, photos, private=private)
-
-    async def menu(interaction: discord.Interaction, message: discord.Message) -> None:
-        await client.menu(interaction, message)
-
-    simple = [described(name, coded if name in WITH_CODE else plain) for name in dict.fromkeys((*NAMES, *WITH_CODE))]
-    return [
-        described("ask", ask), *simple,
-        app_commands.ContextMenu(name=_named("discord.name_menu"), callback=menu),
-    ]  # fmt: skip

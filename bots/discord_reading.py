@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import discord
 
+from bots.files import READABLE
 from bots.phrases import language_of
 from bots.surface import FileRef, Incoming
 from storage.messages import Address
@@ -15,7 +16,7 @@ from storage.messages import Address
 PLATFORM = "discord"
 
 _CHINESE = re.compile(r"[\u3400-\u9fff]")
-_KINDS = {"audio": "no_voice", "video": "no_video"}  # what is said of a file that is no picture
+_KINDS = {"audio": "no_voice"}  # what is said of a file that cannot be read
 
 
 class Via(NamedTuple):
@@ -88,13 +89,13 @@ _SAID = (discord.MessageType.default, discord.MessageType.reply)
 
 
 def files(messages: Iterable[discord.Message | discord.MessageSnapshot]) -> tuple[FileRef, ...]:
-    """Every picture in messages: attached, forwarded, a sticker that is a picture, or shown of a link."""
+    """Every file in messages that may be read: attached, forwarded, a sticker, or a picture shown of a link."""
     return tuple(file for message in messages for file in _files(message))
 
 
 def _files(message: discord.Message | discord.MessageSnapshot) -> Iterator[FileRef]:
     for attachment in message.attachments:
-        if _kind(attachment) == "image":
+        if (attachment.content_type or READABLE[-1]).startswith(READABLE):
             yield file_of(attachment)
     for sticker in message.stickers:
         if sticker.format in (discord.StickerFormatType.png, discord.StickerFormatType.apng):
@@ -113,16 +114,10 @@ def file_of(attachment: discord.Attachment) -> FileRef:
     return FileRef(attachment.url, attachment.size, mime, str(attachment.id))
 
 
-def _kind(attachment: discord.Attachment) -> str:
-    """image, audio, video or another; a file of which nothing is said may be a picture, which is seen later."""
-    mime = attachment.content_type or ""
-    return "image" if mime in ("", "application/octet-stream") else mime.partition("/")[0]
-
-
 def _unread(message: discord.Message) -> str:
     """The phrase code of what a message without a picture holds, "" if that is words."""
     if message.attachments:
-        return _KINDS.get(_kind(message.attachments[0]), "no_document")
+        return _KINDS.get((message.attachments[0].content_type or "").partition("/")[0], "no_document")
     return "no_sticker" if message.stickers and not message.content else ""
 
 

@@ -6,67 +6,25 @@ import asyncio
 import logging
 import time
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 from msgspec import structs
 
-from bots.pace import Pace
+from bots.extracts import plain
 from bots.phrases import say
-from bots.surface import Button, Closed, Flooded, Gone, Later, Moved, Page, Surface, SurfaceError, Unfit, Unreachable
+from bots.results import Result
+from bots.surface import Button, Closed, Flooded, Gone, Later, Moved, Page, SurfaceError, Unfit, Unreachable
+from bots.tasks import TASKS, UNREAD
+from bots.tools import FIRST_BACKOFF, LONGEST_BACKOFF, Tools
 from bots.wording import ending, waiting
 from storage.connection import persist
 from storage.messages import Address, Ask, Cancelled, Delta, Done, Event, Queued, Started, Waiting
-from storage.queue import Queue
-from storage.replies import Finished, Replies
+from storage.replies import Finished
 
 log = logging.getLogger(__name__)
 
-FIRST_BACKOFF, LONGEST_BACKOFF = 0.5, 30.0  # seconds between tries while the platform is unreachable
 LONG_WAIT = 60.0  # seconds in line after which a message of its own says that the answer is there: edits do not notify
-LONG_TEXT = 30_000  # characters from which on an answer also comes as a file
-
-
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """What every follower of one outbox shares."""
-
-    surface: Surface
-    replies: Replies
-    queue: Queue
-    pace: Pace
-    outbox: str
-
-    async def say(self, where: Address, text: str) -> None:
-        """Send one sentence, within the chat's rate; tried until the platform takes or refuses it."""
-        backoff = FIRST_BACKOFF
-        while True:
-            await self.pace.turn(where.bucket, self.surface.rate(where))
-            try:
-                await self.surface.place(where, Page(text))
-                return
-            except Flooded as flood:
-                self.pace.flooded(where.bucket, flood.seconds)
-            except Moved as moved:
-                where = where.moved(moved.chat)
-            except Unreachable:
-                await asyncio.sleep(backoff)
-                backoff = min(2 * backoff, LONGEST_BACKOFF)
-            except SurfaceError as error:
-                log.info("%s cannot be told: %s", where.chat, type(error).__name__)
-                return
-
-    async def send_file(self, ask: Ask, text: str) -> str:
-        """Send an answer as a file; returns its message, "" when it is not known to have arrived."""
-        while True:
-            await self.pace.turn(ask.where.bucket, self.surface.rate(ask.where))
-            try:
-                return await self.surface.send(ask.where, say(ask.language, "file_name"), text.encode())
-            except Flooded as flood:
-                self.pace.flooded(ask.where.bucket, flood.seconds)
-            except SurfaceError as error:
-                log.info("%s: the file cannot be sent: %s", ask.id, type(error).__name__)
-                return ""
 
 
 class Follower:
@@ -77,6 +35,7 @@ class Follower:
     ) -> None:
         self.ask = ask
         self.final: Finished | None = None
+        self._result: Result | None = None  # of the final reply
         self.fence = fence
         self.text = b""
         self.since = asyncio.get_running_loop().time()
@@ -128,7 +87,7 @@ class Follower:
         self.ask = ask
         if fence < self.fence or (self.final and fence <= self.final.fence):
             return  # it was claimed, or even closed, before its asker's process came to tell us
-        self.fence, self.text, self.final = fence, b"", None
+        self.fence, self.text, self.final, self._result = fence, b"", None, None
         self._status, self._offer_file, self._closed, self._plain, self.seen = None, False, False, False, False
         self._ended.clear()
         self._changed.set()
@@ -153,11 +112,11 @@ class Follower:
             self._changed.clear()
             if self._stale and self._slots and not self.final:  # the first slot does not wait for that
                 await persist(self._catch_up)
-            while not self._closed and not self._held and not await self._write():
+            while not self._closed and not self._held and not await self._step():
                 pass
-            if self._held:
-                continue
             final = self.final
+            if self._held or (final and not self._result and not self._closed):  # which came just now
+                continue
             if not final:
                 await self._meanwhile()
                 continue
@@ -170,6 +129,28 @@ class Follower:
             if self.final is final:  # else it was asked anew meanwhile
                 return
 
+    async def _step(self) -> bool:
+        """Do what comes next; True when everything is shown."""
+        if self.final and not self._result:
+            await self._resolve(self.final)
+            return False
+        return await self._write()
+
+    async def _resolve(self, final: Finished) -> None:
+        """Make of a final reply what is shown of it, or ask what it leads to."""
+        tools, event = self._tools, final.event
+        if isinstance(event, Done):
+            anew = await persist(partial(tools.results.closer, self.ask, event.text))
+            if anew and await persist(partial(tools.queue.amend, anew, final.fence)) == "ok":
+                self.redo(anew, final.fence + 1)
+                return
+        result = Result("")
+        if isinstance(event, Done) and event.text.strip():
+            result = await persist(partial(tools.results.of, self.ask, event.text))
+            event = structs.replace(event, text=result.text)
+        if self.final is final:  # else it was asked anew meanwhile
+            self._result = replace(result, text=ending(self.ask.language, event))
+
     async def _meanwhile(self) -> None:
         if self._closed:  # nobody reads the answer: the engine is free for others
             await persist(partial(self._tools.queue.cancel, self.ask.lane, id=self.ask.id))
@@ -177,15 +158,15 @@ class Follower:
             self._changed.set()
 
     async def _accompany(self, final: Finished) -> None:
-        """What goes with a whole reply, each at most once: a file of a very long one, a note after a long wait."""
+        """What goes with a whole reply, each at most once: its files, a note after a long wait."""
         event, ask, tools = final.event, self.ask, self._tools
         mark = partial(tools.replies.mark, ask.id, final.fence)
-        if isinstance(event, Done) and len(event.text) > LONG_TEXT:
-            former = await persist(partial(mark, "file"))
+        for name, data in self._result.files if self._result else ():
+            former = await persist(partial(mark, name))
             if former is None:
-                former = await tools.send_file(ask, event.text)
-                await persist(partial(tools.replies.mark_sent, ask.id, final.fence, "file", former))
-            self._offer_file = not former  # whether it arrived is not known: sent again only on demand
+                former = await tools.send_file(ask.where, name, data)
+                await persist(partial(tools.replies.mark_sent, ask.id, final.fence, name, former))
+            self._offer_file = self._offer_file or not former  # whether it arrived is not known: sent again on demand
         waited = time.time() - ask.asked_at - (event.seconds if isinstance(event, Done) else 0.0)
         noted = not ask.asked_at or waited < LONG_WAIT or isinstance(event, Cancelled)
         if not noted and await persist(partial(mark, "note")) is None:
@@ -297,23 +278,28 @@ class Follower:
         self._plain = True
 
     def _pages(self) -> list[Page]:
-        key = (self.final, self._status, self.text, self._plain, self._offer_file)
+        key = (self.final, self._result, self._status, self.text, self._plain, self._offer_file)
         if self._rendered[0] != key:
             pages = self._tools.surface.pages(self._words())
             if self._plain:
                 pages = [Page(page.text) for page in pages]
-            codes = (*self._tools.surface.offers, "file") if self._offer_file else self._tools.surface.offers
-            buttons = (Button(code, say(self.ask.language, f"button.{code}")) for code in codes if self.final)
-            stop = Button("stop", say(self.ask.language, "button.stop"))
-            pages[-1] = replace(pages[-1], buttons=tuple(buttons) or (stop,))
+            codes = ("stop",)
+            if self.final:
+                codes = (*self._tools.surface.offers, "file") if self._offer_file else self._tools.surface.offers
+            buttons = tuple(Button(code, say(self.ask.language, f"button.{code}")) for code in codes)
+            pages[-1] = replace(pages[-1], buttons=buttons + (self._result.buttons if self._result else ()))
             self._rendered = (key, pages)
         return self._rendered[1]
 
     def _words(self) -> str:
         language = self.ask.language
-        if self.final:
-            return ending(language, self.final.event)
+        if self._result:
+            return self._result.text
         if self._status:
             return waiting(language, self._status)
         text = self.text.decode(errors="ignore").rstrip(" ")
+        shown = TASKS[self.ask.task].shown if self.ask.task in TASKS else ""
+        if text and shown in UNREAD:
+            return say(language, f"working_{shown}", n=len(text))
+        text = f"```\n{plain(text)}" if text and shown == "copy" else text
         return f"{text} …" if text else say(language, "placeholder")

@@ -187,7 +187,7 @@ class Intake:
 
 async def work(surface: Surface, stores: Stores, limits: Limits, stop: asyncio.Event) -> None:
     """All that lies behind an adapter, until `stop`: its platform's intake and delivery."""
-    delivery = Delivery(surface, stores.replies, stores.queue, stores.health)
+    delivery = Delivery(surface, stores)
     commands, asking = Commands(stores, limits, delivery), Asking(surface, stores, limits, delivery)
     buttons, inbox = Buttons(surface, stores, limits, delivery), stores.inbox(surface.platform)
     intake = Intake(surface, inbox, delivery, commands, buttons, asking)

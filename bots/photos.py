@@ -21,6 +21,7 @@ from storage.messages import Photo, Refused
 from storage.vision import PixelLimits, fit
 
 MAX_MEGABYTES = 20  # what Telegram lets a bot download
+SHRUNK = 1.2  # times the pixels: from there on a closer look shows more than was seen
 
 # The formats that are opened, and the most megapixels of each: what keeps decoding for a chat under 400 MB. A pixel
 # takes 4 bytes in Pillow, twice that with transparency, and WebP and AVIF hold the whole canvas several times over.
@@ -66,7 +67,7 @@ _MAX_SCANS = 32  # encoders write 10 at most; each costs a pass over the picture
 _MAX_STRIPS = 1 << 16  # of a TIFF; Pillow makes an object of each before it looks at the picture
 
 # What Pillow's plug-ins raise on damaged bytes: seen under fuzzing (RuntimeError: AVIF) or caught by Image.open itself.
-_DAMAGE = (
+DAMAGE = (
     OSError,
     SyntaxError,
     ValueError,
@@ -122,8 +123,10 @@ def prepare(data: bytes, limits: PixelLimits) -> Prepared:
         image = _decode(source.image, (fitted[1], fitted[0]) if on_its_side else fitted)
     # No photo is stored that weighs more than its pixels, however it was padded.
     if source.jpeg and fitted == (width, height) and len(source.jpeg) <= width * height:
-        return _named(source.jpeg, "image/jpeg", fitted)
-    return _named(*encode(_as_seen(source, image, kind), kind), fitted)
+        return named(source.jpeg, "image/jpeg", fitted)
+    full = (height, width) if on_its_side else (width, height)
+    shrunk = width * height > SHRUNK * fitted[0] * fitted[1]
+    return named(*encode(_as_seen(source, image, kind), kind), fitted, full=full if shrunk else None)
 
 
 def upright(data: bytes) -> Image.Image:
@@ -145,7 +148,7 @@ def _verified(data: bytes) -> str:
         raise Refused("empty")
     if len(data) > MAX_MEGABYTES * 1_000_000:
         raise Refused("too_large", limit=MAX_MEGABYTES)
-    kind = next((kind for kind, pattern in _BEGINNINGS.items() if re.match(pattern, data, re.DOTALL)), "")
+    kind = kind_of(data)
     if not kind:
         raise Refused("not_an_image")
     if kind not in _MEGAPIXELS:
@@ -155,6 +158,19 @@ def _verified(data: bytes) -> str:
     return kind
 
 
+def kind_of(data: bytes) -> str:
+    """What a file is by how it begins: a key of _BEGINNINGS, "" for none of them."""
+    return next((kind for kind, pattern in _BEGINNINGS.items() if re.match(pattern, data, re.DOTALL)), "")
+
+
+def has_several(data: bytes, kind: str) -> bool:
+    """Whether a picture moves, or has more than one page."""
+    try:
+        return bool(getattr(Image.open(io.BytesIO(data), formats=[kind]), "is_animated", False))
+    except DAMAGE:
+        return False  # prepare() says so
+
+
 @contextmanager
 def _pillows_errors(kind: str) -> Generator[None]:
     """Every way Pillow's plug-ins fail on damaged bytes means one thing: the image is broken."""
@@ -162,7 +178,7 @@ def _pillows_errors(kind: str) -> Generator[None]:
         yield
     except Image.DecompressionBombError as error:
         raise Refused("too_many_pixels", limit=_MEGAPIXELS[kind]) from error
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise Refused("broken_image") from error
 
 
@@ -194,7 +210,7 @@ def _too_many_strips(tiff: bytes) -> bool:
 def _orientation(image: Image.Image) -> int:
     try:
         value: object = image.getexif().get(_ORIENTATION, 1)
-    except _DAMAGE:
+    except DAMAGE:
         return 1  # damaged metadata is no reason to refuse a picture
     return value if isinstance(value, int) else 1
 
@@ -296,5 +312,8 @@ def encode(image: Image.Image, kind: str = "", quality: int = 90) -> tuple[bytes
     return jpeg.getvalue(), "image/jpeg"
 
 
-def _named(data: bytes, mime: str, size: tuple[int, int]) -> Prepared:
-    return Prepared(Photo(hashlib.sha256(data).hexdigest(), mime, *size, len(data)), data)
+def named(
+    data: bytes, mime: str, size: tuple[int, int], lead: str = "", full: tuple[int, int] | None = None
+) -> Prepared:
+    """A picture (width, height in px) that is ready, with its record."""
+    return Prepared(Photo(hashlib.sha256(data).hexdigest(), mime, *size, len(data), lead=lead, full=full), data)

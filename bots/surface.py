@@ -12,12 +12,16 @@ SurfaceError
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import msgspec
 
 from storage.messages import Address
+
+PICTURES = (".jpg", ".png")  # names of files that are shown
+ROW = 3  # buttons beside each other
 
 
 class SurfaceError(Exception):
@@ -61,7 +65,7 @@ class Unfit(SurfaceError):
 
 
 class FileRef(msgspec.Struct, frozen=True):
-    """A file on its platform; size in bytes and media type as the platform declares them, if it does.
+    """A file on its platform; size in bytes, media type and length as the platform declares them, if it does.
 
     `source` is the platform's lasting name of these bytes, if it has one: `id` may differ from message to message.
     """
@@ -70,6 +74,7 @@ class FileRef(msgspec.Struct, frozen=True):
     size: int | None = None
     mime: str = ""
     source: str = ""
+    seconds: float = 0.0
 
 
 class Incoming(msgspec.Struct, frozen=True):
@@ -176,8 +181,8 @@ class Surface(Protocol):
     async def remove(self, where: Address, slot: str) -> None:
         """Take a message of ours away."""
 
-    async def send(self, where: Address, name: str, data: bytes) -> str:
-        """Send a file that answers `where`; returns its message's id."""
+    async def send(self, where: Address, name: str, data: bytes, buttons: Sequence[Button] = ()) -> str:
+        """Send a file that answers `where`, a picture (.jpg, .png) as one; returns its message's id."""
         ...
 
     async def sign(self, where: Address, sign: str) -> None:

@@ -1,14 +1,14 @@
 """What can be asked by one word: `/ocr`, `/find the keys`. One table; adding a task is one entry and its phrases.
 
-Of a task named `ocr` the prompt is the phrase `task.ocr`, its line in the menus `menu.ocr`. `{argument}` in the prompt is
-what stands behind the name.
+Of a task named `ocr` the prompt is the phrase `task.ocr`, its line in the menus `menu.ocr`. `{argument}` in the prompt
+is what stands behind the name.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from bots.phrases import say
+from bots.phrases import phrases, say
 from storage.messages import Refused
 
 
@@ -39,6 +39,8 @@ TASKS = {
     )
 }
 
+UNREAD = ("boxes", "page", "part")  # answers that nobody reads while they grow: how far they are is said instead
+
 
 def read(text: str) -> tuple[Task | None, str]:
     """The task that a message names, and what stands behind it; (None, text) for any other message."""
@@ -47,9 +49,13 @@ def read(text: str) -> tuple[Task | None, str]:
     return (task, argument.strip()) if task else (None, text)
 
 
-def prompt(task: Task, argument: str, language: str) -> str:
-    """What the model is asked. Raises Refused("task_<argument>") where the task must have one and there is none."""
+def prompt(task: Task, argument: str, language: str, *, demo: bool = False) -> str:
+    """What the model is asked; the demo model knows fewer words.
+
+    Raises Refused("task_<argument>") where the task must have an argument and there is none.
+    """
     if task.must and not argument:
         raise Refused(f"task_{task.argument}")
     argument = argument or (say(language, f"task.{task.argument}") if task.argument else "")
-    return say(language, f"task.{task.name}", argument=argument)
+    code = f"demo.{task.name}" if demo and f"demo.{task.name}" in phrases(language) else f"task.{task.name}"
+    return say(language, code, argument=argument)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -26,7 +26,21 @@ from bots.intake import work
 from bots.photos import MAX_MEGABYTES
 from bots.settings import BotSettings
 from bots.splitting import telegram_pages
-from bots.surface import Closed, FileRef, Flooded, Gone, Moved, Page, Rate, SurfaceError, Unfit, Unreachable
+from bots.surface import (
+    PICTURES,
+    ROW,
+    Button,
+    Closed,
+    FileRef,
+    Flooded,
+    Gone,
+    Moved,
+    Page,
+    Rate,
+    SurfaceError,
+    Unfit,
+    Unreachable,
+)  # fmt: skip
 from bots.telegram_polling import BadToken, introduce, poll, seconds, set_menus
 from bots.telegram_reading import PLATFORM, Reader
 from storage.limits import Rules
@@ -41,6 +55,8 @@ log = logging.getLogger(__name__)
 # and a minute may begin and end with a burst.
 PRIVATE, GROUP = Rate(3, 1.05), Rate(3, 3.4)
 WRITES = 64  # connections to the Bot API
+
+PHOTO_BYTES = 10_000_000  # what Telegram takes as a photo; a larger picture goes as a file
 
 _SIGNS = {"seen": "👀", "done": "👌"}
 
@@ -122,10 +138,18 @@ class TelegramSurface:
         with _mapped():
             await self._bot.delete_message(int(where.chat), int(slot))
 
-    async def send(self, where: Address, name: str, data: bytes) -> str:
-        """Send a document in reply to the asker's message."""
+    async def send(self, where: Address, name: str, data: bytes, buttons: Sequence[Button] = ()) -> str:
+        """Send a document, or a picture, in reply to the asker's message."""
+        picture = name.endswith(PICTURES) and len(data) < PHOTO_BYTES
+        send = self._bot.send_photo if picture else self._bot.send_document
         with _mapped():
-            sent = await self._bot.send_document(int(where.chat), data, filename=name, **_reply(where))
+            sent = await send(
+                int(where.chat),
+                data,
+                filename=name,
+                reply_markup=_keyboard(Page("", (), tuple(buttons))),
+                **_reply(where),
+            )
         return str(sent.message_id)
 
     async def sign(self, where: Address, sign: str) -> None:
@@ -153,8 +177,8 @@ def _entities(page: Page) -> list[MessageEntity]:
 
 
 def _keyboard(page: Page) -> InlineKeyboardMarkup | None:
-    row = [InlineKeyboardButton(button.label, callback_data=button.code) for button in page.buttons]
-    return InlineKeyboardMarkup([row]) if row else None
+    keys = [InlineKeyboardButton(button.label, callback_data=button.code) for button in page.buttons]
+    return InlineKeyboardMarkup([keys[at : at + ROW] for at in range(0, len(keys), ROW)]) if keys else None
 
 
 def make_bot(settings: BotSettings) -> Bot:

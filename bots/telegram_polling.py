@@ -17,6 +17,7 @@ from telegram.error import Conflict, Forbidden, InvalidToken, RetryAfter, Telegr
 
 from bots.commands import IN_GROUPS, NAMES
 from bots.phrases import LANGUAGES, say
+from bots.tasks import TASKS
 from bots.telegram_reading import READ
 from storage.connection import persist
 from storage.inbox import Inbox
@@ -27,7 +28,7 @@ log = logging.getLogger(__name__)
 POLL = 10  # seconds for which Telegram holds a poll open
 FIRST_BACKOFF, LONGEST_BACKOFF = 0.5, 10.0  # seconds between tries while Telegram gives no updates
 
-_MENUS = {BotCommandScopeAllPrivateChats: NAMES, BotCommandScopeAllGroupChats: IN_GROUPS}
+_MENUS = {BotCommandScopeAllPrivateChats: (*TASKS, *NAMES), BotCommandScopeAllGroupChats: IN_GROUPS}
 
 
 class BadToken(Exception):

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 from telegram import CallbackQuery, Chat, ChatMemberUpdated, Message, MessageEntity, PhotoSize, Update, User
 from telegram.ext import filters
 
 from bots.commands import IN_GROUPS
+from bots.files import READABLE
 from bots.phrases import language_of
 from bots.surface import FileRef, Incoming
+from bots.tasks import TASKS
 from storage.messages import Address
 
 PLATFORM = "telegram"
@@ -54,8 +57,8 @@ class Reader:
         if not addressed and not album:
             return None
         name, _, argument = command.partition(" ")
-        if name == "ask":
-            name, text = "", argument
+        if name == "ask" or name in TASKS:
+            name, text = "", argument if name == "ask" else f"/{command}"
         elif edited and name:
             return None  # a command is done once
         where, photos = _address(message), _photos(message)
@@ -152,16 +155,20 @@ def _address(message: Message) -> Address:
 
 
 def _photos(message: Any) -> tuple[FileRef, ...]:
-    """The photo of a message, a sticker that does not move, or a picture sent as a file, as far as can be told."""
+    """The photo of a message, a sticker that does not move, a video, or a file that may be read."""
     if message.photo:
         best = _best(message.photo)
         return (FileRef(best.file_id, best.file_size, source=best.file_unique_id),)
     sticker, document = message.sticker, message.document
+    if video := message.video or message.video_note or message.animation:
+        size, length = video.file_size, video.duration
+        seconds = length.total_seconds() if isinstance(length, timedelta) else float(length)
+        return (FileRef(video.file_id, size, "video/mp4", video.file_unique_id, seconds),)
     if sticker and not sticker.is_animated and not sticker.is_video:
         return (FileRef(sticker.file_id, sticker.file_size, source=sticker.file_unique_id),)
-    if document and not message.animation:
+    if document:
         mime = document.mime_type or ""
-        if mime.startswith("image/") or mime in ("", "application/octet-stream"):  # what it is, is seen later
+        if not mime or mime.startswith(READABLE):
             return (FileRef(document.file_id, document.file_size, mime, document.file_unique_id),)
     return ()
 
@@ -170,7 +177,6 @@ def _unread(message: Any) -> str:
     """The phrase code of what a message without text and picture holds, "" for what has no code of its own."""
     kinds = {
         "no_voice": (message.voice, message.audio),
-        "no_video": (message.video, message.video_note, message.animation),
         "no_sticker": (message.sticker,),
         "no_document": (message.document,),
     }

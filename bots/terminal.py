@@ -105,7 +105,7 @@ class Terminal:
         return final
 
     async def _photos(self, paths: Sequence[str]) -> tuple[Photo, ...]:
-        limits = await self._stores.health.pixel_limits(len(paths))
+        limits = (await self._stores.health.room(len(paths))).limits
         found: list[Photo] = []
         for path in paths:
             try:

@@ -16,7 +16,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
@@ -33,7 +33,8 @@ from bots.intake import work
 from bots.photos import MAX_MEGABYTES
 from bots.phrases import LANGUAGES, language_of, phrases, say
 from bots.settings import WebSettings
-from bots.surface import Closed, FileRef, Gone, Incoming, Page, Rate, Unfit
+from bots.surface import Button, Closed, FileRef, Gone, Incoming, Page, Rate
+from bots.tasks import TASKS
 from bots.wording import duration
 from storage.connection import persist
 from storage.heartbeat import roles
@@ -45,7 +46,9 @@ from storage.stores import Stores, living
 
 PLATFORM = "web"
 LOOK = 2.0  # seconds between looks at the model and the figures
-BUTTONS = {"stop": False, "again": False, "new": True, "forget": True}  # and whether it is always there
+CELLS = tuple(f"cell{number}" for number in range(1, 10))
+SOMETIMES = ("stop", "again", "closer", "code", *CELLS)  # buttons that are there while a message has them
+FILES = ["image", "video", ".pdf", ".tif", ".tiff"]
 
 # The browser itself keeps every request at home, whatever an answer links to.
 _POLICY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; frame-ancestors 'self'; form-action 'self'"
@@ -64,9 +67,13 @@ class _Chat(msgspec.Struct):
     uploads: list[str] = []
 
     def under(self, code: str) -> str | None:
-        """The answer under which this button stands: the one that is being written now, or the newest."""
+        """The message under which this button stands: the one that is being written now, or the newest."""
         found = [number for number, line in self.lines.items() if code in line["buttons"]]
         return found[0 if code == "stop" else -1] if found else None
+
+    def has(self, code: str) -> bool:
+        """Whether this button is there: while an answer is written only what stops it."""
+        return bool(self.under(code)) and (code == "stop" or not self.under("stop"))
 
 
 class _Site:
@@ -103,8 +110,12 @@ class _Site:
         self._chat(where).lines.pop(slot, None)
         self._show(self._chat(where))
 
-    async def send(self, where: Address, name: str, data: bytes) -> str:
-        raise Unfit  # the answer stands there whole, with a button that copies it
+    async def send(self, where: Address, name: str, data: bytes, buttons: Sequence[Button] = ()) -> str:
+        chat = self._chat(where)
+        (folder := self.files / chat.id / secrets.token_hex(8)).mkdir(mode=0o700, parents=True)
+        (path := folder / name).write_bytes(data)
+        codes = [button.code for button in buttons]
+        return self._add(chat, {"role": "assistant", "content": [{"path": str(path)}], "buttons": codes})
 
     # The message itself says these.
     async def typing(self, where: Address) -> None: ...
@@ -117,9 +128,7 @@ class _Site:
         while True:
             about = await persist(partial(self._about, language))
             chat, change = self._open(user), self._changes.setdefault(user, asyncio.Event())
-            stop, again = bool(chat.under("stop")), bool(chat.under("again"))
-            buttons = gr.update(visible=stop), gr.update(visible=again and not stop)
-            yield *about, list(chat.lines.values()), *buttons
+            yield *about, list(chat.lines.values()), *(gr.update(visible=chat.has(code)) for code in SOMETIMES)
             with suppress(TimeoutError):
                 await asyncio.wait_for(change.wait(), LOOK)
 
@@ -139,6 +148,10 @@ class _Site:
             number = self._add(chat, {"role": "user", "content": content, "buttons": []})
             what = {"command": "context"} if text == "/context" else {"text": text, "photos": tuple(photos)}
             await self._put(request, number, **what)
+
+    async def task(self, name: str, message: dict[str, Any], request: gr.Request) -> None:
+        """Do a task with what is typed and attached."""
+        await self.ask({**message, "text": f"/{name} {message['text']}".strip()}, request)
 
     async def example(self, chosen: gr.SelectData, request: gr.Request) -> None:
         """Ask an example."""
@@ -230,17 +243,24 @@ def _blocks(site: _Site, text: Any) -> gr.Blocks:
             )  # fmt: skip
             box = gr.MultimodalTextbox(
                 placeholder=text("page_ask"), show_label=False, autofocus=True, file_count="multiple",
-                file_types=["image"],
+                file_types=FILES,
             )  # fmt: skip
+            look: dict[str, Any] = {"size": "sm", "min_width": 80}
             with gr.Row():
-                look: dict[str, Any] = {"size": "sm", "min_width": 80}
-                buttons = {it: gr.Button(text(f"button_{it}"), visible=BUTTONS[it], **look) for it in BUTTONS}
+                cells = {code: gr.Button(code[-1], visible=False, **look) for code in CELLS}
+            with gr.Row():
+                shown = {code: gr.Button(text(f"page_{code}"), visible=False, **look) for code in SOMETIMES[:4]}
+                always = {code: gr.Button(text(f"button_{code}"), **look) for code in ("new", "forget")}
+            with gr.Row():
+                tasks = {name: gr.Button(text(f"page_{name}"), **look) for name in TASKS}
         with gr.Tab(text("page_status")):
             figures = gr.Markdown()
-        blocks.load(site.watch, None, [about, figures, chat, buttons["stop"], buttons["again"]], **quiet)
+        blocks.load(site.watch, None, [about, figures, chat, *shown.values(), *cells.values()], **quiet)
         box.submit(site.ask, box, **quiet).then(lambda: None, None, box, **quiet)
+        for name, button in tasks.items():
+            button.click(site.task, [gr.State(name), box], **quiet).then(lambda: None, None, box, **quiet)
         chat.example_select(site.example, **quiet)
-        for code, button in buttons.items():
+        for code, button in (shown | cells | always).items():
             button.click(site.press, gr.State(code), **quiet)
     return blocks
 

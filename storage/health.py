@@ -11,6 +11,8 @@ from storage.heartbeat import roles
 from storage.messages import Model, decode, encode
 from storage.vision import CHAT_LIMITS, PixelLimits, share
 
+CONTEXT = 32_768  # tokens, until a model has run: the plan's own
+
 
 @dataclass(frozen=True, slots=True)
 class Service:
@@ -23,6 +25,15 @@ class Service:
     def eta(self, place: int) -> float | None:
         """Seconds until an ask with `place` asks before it begins, by measured speed; None while unmeasured."""
         return None if self.seconds is None else (place // max(1, self.slots) + 1) * self.seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What one file of a question may take: the pixels of its one photo, or tokens with pictures of `whole` size."""
+
+    limits: PixelLimits
+    whole: PixelLimits
+    context: int
 
 
 class Health:
@@ -40,12 +51,13 @@ class Health:
         raw = await self._redis.get(keys.MODEL)
         return None if raw is None else decode(raw, Model)
 
-    async def pixel_limits(self, photos: int) -> PixelLimits:
-        """How large each of so many photos of one question may be, for the model that runs."""
-        model = await self.model()
+    async def room(self, files: int) -> Room:
+        """What each of so many files of one question may take, for the model that runs."""
+        model, files = await self.model(), max(1, files)
         if not model:
-            return CHAT_LIMITS
-        return share(PixelLimits(model.min_pixels, model.max_pixels), max(1, photos), model.context)
+            return Room(CHAT_LIMITS, CHAT_LIMITS, CONTEXT // files)
+        whole = PixelLimits(model.min_pixels, model.max_pixels)
+        return Room(share(whole, files, model.context), whole, model.context // files)
 
     async def secret(self) -> bytes:
         """32 random bytes, the same for every process of this store."""

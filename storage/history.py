@@ -10,7 +10,7 @@ from msgspec import structs
 
 from storage import keys
 from storage.connection import Client
-from storage.messages import Ask, Turn, View, decode
+from storage.messages import Ask, Photo, Turn, View, decode
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -48,6 +48,15 @@ class History:
             pipe.lrange(keys.history(conversation), 0, -1)
             present, turns = await pipe.execute()
         return _readable(turns, Turn, conversation) if int(present or 0) == epoch else []
+
+    async def newest(self, conversation: str) -> list[Turn]:
+        """The turns that a conversation has now, oldest first."""
+        return _readable(await self._redis.lrange(keys.history(conversation), 0, -1), Turn, conversation)
+
+    async def newest_photo(self, conversation: str) -> Photo | None:
+        """The photo that a conversation was about last."""
+        photos = [photo for turn in await self.newest(conversation) for photo in turn.every_photo()]
+        return photos[-1] if photos else None
 
     async def answer(self, ask: Ask) -> Turn | None:
         """The turn that answered an ask, while its conversation remembers it."""
@@ -87,7 +96,7 @@ class History:
 
 async def remembered(redis: Client, ask: Ask, role: str) -> Turn | None:
     """An ask's turn of this role, or None when its conversation has none."""
-    turns = _readable(await redis.lrange(keys.history(ask.conversation), 0, -1), Turn, ask.conversation)
+    turns = await History(redis).newest(ask.conversation)
     return next((turn for turn in turns if (turn.ask, turn.role) == (ask.id, role)), None)
 
 

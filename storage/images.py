@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from storage import keys
 from storage.connection import Client, Scripts
 from storage.messages import Photo, Refused
 
@@ -29,6 +30,14 @@ class Images:
         """
         if not await self._scripts.call("photo_put", _member(person, photo.sha256), data, self.ttl, self._cap_bytes):
             raise Refused("photo_store_full")
+
+    async def put_original(self, person: str, photo: Photo, data: bytes) -> None:
+        """Keep for a day what a photo was shrunk from, where there is room beside the photos themselves."""
+        await self._scripts.call("photo_put", _member(person, f"{photo.sha256}.full"), data, keys.DAY, self._cap_bytes)
+
+    async def original(self, person: str, photo: Photo) -> bytes | None:
+        """What a photo was shrunk from; None when it was not, or that is no longer kept."""
+        return (await self.get(person, [f"{photo.sha256}.full"]))[0] if photo.full else None
 
     async def get(self, person: str, sha256s: Sequence[str]) -> list[bytes | None]:
         """The bytes of each photo of this person, None for what is not (or no longer) kept; it counts as a use."""

@@ -11,7 +11,7 @@ from msgspec import structs
 from storage import keys
 from storage.connection import Client, Scripts
 from storage.inbox import open_group, read_group
-from storage.messages import Ask, Event, Final, Turn, decode, decode_event, encode
+from storage.messages import Address, Ask, Event, Final, Turn, decode, decode_event, encode
 from storage.queue import Claim
 
 GROUP = "delivery"
@@ -107,6 +107,10 @@ class Replies:
             pipe.expire(keys.slots(ask.id), keys.SLOTS_TTL)
             pipe.set(keys.message(ask.where.platform, ask.where.chat, message), ask.id, ex=keys.SLOTS_TTL)
             await pipe.execute()
+
+    async def remember(self, ask: Ask, where: Address, message: str) -> None:
+        """Remember that the buttons of a message, which is no slot, belong to an ask."""
+        await self._redis.set(keys.message(where.platform, where.chat, message), ask.id, ex=keys.SLOTS_TTL)
 
     async def mark(self, id: str, fence: int, what: str) -> str | None:
         """Mark that `what` is being sent with an answer: None for the first to say so, else its message if known."""

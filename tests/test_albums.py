@@ -52,7 +52,7 @@ async def test_in_a_group_a_film_s_mention_behind_the_photos_is_asked_about_all_
         group, contents = road.telegram.group(GROUP), [canary(1), canary(2), canary(3), b"film"]
         captions = ["", "", "", "@askpix_bot which?"]
         messages = await road.ann.send_album(group, contents, captions, kinds=["photo", "photo", "photo", "video"])
-        wanted = sorted([say("en", "no_video"), "saw 1, 2, 3: which?"])
+        wanted = sorted([say("en", "not_an_image"), "saw 1, 2, 3: which?"])
         await group.wait_for(lambda texts: sorted(texts) == wanted)
         answered = {message["text"]: message["reply_to_message"]["message_id"] for message in group.bot_messages()}
         assert [answered[text] for text in wanted] == [messages[3]["message_id"], messages[0]["message_id"]]

@@ -64,10 +64,11 @@ JPEG = encoded(halves(640, 480), "JPEG")
         (b"", "a.jpg", "image/jpeg", None, say("en", "empty")),
         (png_header(50_000, 50_000), "bomb.png", "image/png", None, say("en", "too_many_pixels", limit=34)),
         (JPEG, "big.jpg", "image/jpeg", 21_000_000, say("en", "too_large", limit=20)),
-        (b"%PDF-1.7", "a.pdf", "application/pdf", None, say("en", "no_document")),
+        (b"%PDF-1.7", "a.pdf", "application/pdf", None, say("en", "document_broken")),
+        (b"PK", "a.zip", "application/zip", None, say("en", "no_document")),
         (encoded(Image.new("RGB", (6500, 20))), "line.png", "image/png", None, say("en", "too_narrow")),
     ],
-    ids=["words", "truncated", "empty", "bomb", "21MB", "pdf", "narrow"],
+    ids=["words", "truncated", "empty", "bomb", "21MB", "pdf", "zip", "narrow"],
 )  # fmt: skip
 async def test_a_file_that_cannot_be_read_gets_its_sentence(
     world: World, data: bytes, name: str, mime: str, size: int | None, sentence: str

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from bots.follower import LONG_TEXT
 from bots.phrases import say
+from bots.results import LONG_TEXT
 from tests.canary import canary
 from tests.emulators.discord_shapes import EPHEMERAL
 from tests.emulators.server import Json
@@ -106,7 +106,7 @@ async def test_everybody_is_answered_in_their_own_language(street: Street, local
 
 async def test_a_mention_in_chinese_is_answered_in_chinese(street: Street) -> None:
     ann, channel = street.person(), street.channel()
-    await ann.says(channel, "这是什么？", [("a.pdf", b"%PDF")], mention=True)
+    await ann.says(channel, "这是什么？", [("a.zip", b"PK")], mention=True)
     await channel.wait_for(lambda texts: texts == [say("zh", "no_document")])
 
 

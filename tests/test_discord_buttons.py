@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from bots.follower import LONG_TEXT
 from bots.phrases import say
+from bots.results import LONG_TEXT
 from storage import keys
 from tests.canary import canary
 from tests.emulators.discord_emulator import DOWNLOAD

@@ -76,8 +76,8 @@ async def test_three_answers_at_once_in_one_channel_keep_its_rate(street: Street
 
 UNREADABLE: dict[str, tuple[Upload, str]] = {
     "26 MB": (Upload("big.png", canary(1), 26_000_000), say("en", "too_large", limit=20)),
-    "a film": (Upload("film.mp4", b"\0" * 64), say("en", "unsupported_image", kind="mp4")),
-    "a document": (Upload("paper.pdf", b"%PDF-1.7"), say("en", "unsupported_image", kind="pdf")),
+    "a film": (Upload("film.mp4", b"\0" * 64), say("en", "not_an_image")),
+    "a document": (Upload("paper.pdf", b"%PDF-1.7"), say("en", "document_broken")),
     "text that says it is a picture": (Upload("a.png", b"Hello"), say("en", "not_an_image")),
     "an empty file": (Upload("a.png", b""), say("en", "empty")),
 }
@@ -93,9 +93,9 @@ async def test_what_is_no_picture_is_refused_in_one_sentence(street: Street, upl
 
 MENTIONED: dict[str, tuple[Upload, str]] = {
     "26 MB": (Upload("big.png", canary(1), 26_000_000), say("en", "too_large", limit=20)),
-    "a film": (Upload("film.mp4", b"\0" * 64), say("en", "no_video")),
+    "a film": (Upload("film.mp4", b"\0" * 64), say("en", "not_an_image")),
     "sound": (Upload("song.mp3", b"\0" * 64), say("en", "no_voice")),
-    "a document": (Upload("paper.pdf", b"%PDF-1.7"), say("en", "no_document")),
+    "a document": (Upload("paper.pdf", b"%PDF-1.7"), say("en", "document_broken")),
 }
 
 

@@ -27,7 +27,7 @@ end
 for _, victim in ipairs(victims) do drop(victim) end
 drop(member)
 redis.call('SET', P .. 'img:' .. member, bytes, 'EX', ttl)
-redis.call('HSET', COUNTS, 'photo_ttl', ttl)
+if not string.find(member, '.full', 1, true) then redis.call('HSET', COUNTS, 'photo_ttl', ttl) end
 if redis.call('HEXISTS', USES, member) == 1 then redis.call('PERSIST', P .. 'img:' .. member) end
 touch(member)
 redis.call('HSET', SIZES, member, #bytes)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict, deque
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
 
 from bots.splitting import telegram_pages
-from bots.surface import FileRef, Gone, Incoming, Page, Rate, Surface, SurfaceError
+from bots.surface import Button, FileRef, Gone, Incoming, Page, Rate, Surface, SurfaceError
 from storage import keys
 from storage.connection import Client
 from storage.messages import Address
@@ -98,9 +99,9 @@ class Board:
         if self.shown.pop(slot, None) is None:
             raise Gone
 
-    async def send(self, where: Address, name: str, data: bytes) -> str:
+    async def send(self, where: Address, name: str, data: bytes, buttons: Sequence[Button] = ()) -> str:
         slot = str(100 + len(self.calls))
-        self._called("send", where, slot, Page(name))
+        self._called("send", where, slot, Page(name, (), tuple(buttons)))
         self.documents.append((name, data))
         return slot
 

@@ -42,7 +42,7 @@ class Desk:
 
     def start(self) -> Delivery:
         """A fresh process."""
-        delivery = Delivery(self.board, self.stores.replies, self.stores.queue, self.stores.health)
+        delivery = Delivery(self.board, self.stores)
         self.running.append(asyncio.create_task(delivery.run(asyncio.Event())))
         return delivery
 
@@ -93,6 +93,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bots.delivery.TICK", 0.02)
     monkeypatch.setattr("bots.delivery.SETTLE", 0.05)
     monkeypatch.setattr("bots.follower.LONGEST_BACKOFF", 0.6)
+    monkeypatch.setattr("bots.tools.LONGEST_BACKOFF", 0.6)
     monkeypatch.setattr("bots.intake.QUIET", 0.05)
     monkeypatch.setattr("bots.intake.UNADDRESSED", 0.15)
 

@@ -8,8 +8,8 @@ import time
 import pytest
 from msgspec import structs
 
-from bots.follower import LONG_TEXT
 from bots.phrases import say
+from bots.results import LONG_TEXT
 from bots.surface import Closed, Flooded, Gone, Incoming, Rate, SurfaceError, Unfit, Unreachable
 from storage.messages import Address, Ask, Cancelled, Done, Event, Failed, Turn, encode
 from tests.bots.board import Board
@@ -100,7 +100,7 @@ async def test_a_file_of_which_a_crash_hides_whether_it_was_sent_is_offered_by_a
 ) -> None:
     tries: list[str] = []
 
-    async def half(where: Address, name: str, data: bytes) -> str:
+    async def half(where: Address, name: str, data: bytes, buttons: object = ()) -> str:
         tries.append(name)
         return await hangs()
 

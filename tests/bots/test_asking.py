@@ -192,7 +192,7 @@ async def test_in_a_group_the_last_photo_says_that_the_album_is_for_us_and_what_
 async def test_an_album_that_is_not_for_us_is_dropped_quietly(door: Door) -> None:
     album = Album(door, chat="-7")
     await album.photos(1, 2, addressed=False)
-    await album.send(3, refusal="no_video", addressed=False)
+    await album.send(3, refusal="no_voice", addressed=False)
     door.start()
     await settled(door)
     assert await waiting(door) == []

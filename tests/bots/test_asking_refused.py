@@ -43,7 +43,7 @@ async def test_a_late_one_that_is_bad_costs_the_others_nothing(door: Door) -> No
 async def test_the_photos_of_an_album_are_downloaded_side_by_side_and_one_that_fails_loses_no_other(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bots.asking.DOWNLOAD_TRIES", 1)
+    monkeypatch.setattr("bots.files.DOWNLOAD_TRIES", 1)
     board = door.desk.board
     board.slow = {f"p{n}": asyncio.Event() for n in range(1, 7)}
     board.faults["fetch p2"].append(Gone())
@@ -59,7 +59,7 @@ async def test_the_photos_of_an_album_are_downloaded_side_by_side_and_one_that_f
 
 
 BAD: list[tuple[FileRef | None, str, dict[str, object]]] = [
-    (None, "no_video", {}),
+    (None, "no_voice", {}),
     (None, "no_document", {}),
     (FileRef("junk"), "not_an_image", {}),
     (FileRef("p2", 20_000_001), "too_large", {"limit": 20}),
@@ -92,24 +92,24 @@ async def test_what_is_bad_is_said_once_also_when_it_comes_apart_or_is_read_agai
         patched.setattr("storage.inbox.Inbox.done", dead)
         door.start()
         await album.photos(1)
-        await album.send(2, refusal="no_video")
-        await wait_until(lambda: say("en", "no_video") in door.desk.board.texts())
+        await album.send(2, refusal="no_voice")
+        await wait_until(lambda: say("en", "no_voice") in door.desk.board.texts())
         await wait_until(lambda: "…" in door.desk.board.texts())
-        await wait_until(lambda: door.desk.stores.redis.exists(keys.sent(album.id, 0, "no_video")))
+        await wait_until(lambda: door.desk.stores.redis.exists(keys.sent(album.id, 0, "no_voice")))
         await door.desk.crash()
     door.start()
     await settled(door)
-    await album.send(3, refusal="no_video")
+    await album.send(3, refusal="no_voice")
     await settled(door)
     await waiting(door)
     await wait_until(door.desk.delivered)
-    assert door.desk.board.texts().count(say("en", "no_video")) == 1
+    assert door.desk.board.texts().count(say("en", "no_voice")) == 1
 
 
 async def test_a_bad_one_does_not_hold_up_the_question_about_the_rest(door: Door) -> None:
     door.desk.board.faults["place 1"].append(Flooded(60))  # the sentence cannot be said for a minute
     await Album(door).photos(1)
-    await Album(door).send(2, refusal="no_video")
+    await Album(door).send(2, refusal="no_voice")
     door.start()
     await wait_until(lambda: door.desk.stores.redis.exists(keys.job(Album(door).id)))
 
@@ -117,18 +117,18 @@ async def test_a_bad_one_does_not_hold_up_the_question_about_the_rest(door: Door
 async def test_an_album_of_bad_ones_only_gets_one_sentence_for_each_reason(door: Door) -> None:
     album = Album(door)
     await album.send(1, file=FileRef("junk"))
-    await album.send(2, "what is it?", refusal="no_video")
+    await album.send(2, "what is it?", refusal="no_voice")
     await album.send(3, file=FileRef("p3", 20_000_001))
     await album.send(4, file=FileRef("junk"))
-    await album.send(5, refusal="no_video")
+    await album.send(5, refusal="no_voice")
     door.start()
     await settled(door)
     assert await waiting(door) == []
-    sentences = say("en", "not_an_image"), say("en", "no_video"), say("en", "too_large", limit=20)
+    sentences = say("en", "not_an_image"), say("en", "no_voice"), say("en", "too_large", limit=20)
     assert sorted(door.desk.board.texts()) == sorted(sentences)
 
 
-@pytest.mark.parametrize(("file", "refusal"), [(None, "no_video"), (FileRef("junk"), "")])
+@pytest.mark.parametrize(("file", "refusal"), [(None, "no_voice"), (FileRef("junk"), "")])
 async def test_the_question_under_a_bad_one_is_asked_about_the_rest(
     door: Door, file: FileRef | None, refusal: str
 ) -> None:

@@ -118,7 +118,8 @@ async def test_every_command_says_something_in_the_asker_s_language(
     door.start()
     await door.send(command=command, language=language)
     await wait_until(door.settled)
-    assert door.desk.board.texts() == [say(language, f"command.{code}")]
+    expected = [say(language, f"command.{code}")] + [say(language, "command.help_tasks")] * (code == "help")
+    assert door.desk.board.texts() == ["\n\n".join(expected)]
     assert await door.queued() == []
 
 

@@ -78,7 +78,8 @@ async def test_stop_says_that_it_stops_and_that_there_is_nothing_to_stop(door: D
 async def test_what_is_said_is_meant_for_one_person_among_others(door: Door, command: str, code: str) -> None:
     door.start()
     await give(door, command)
-    assert door.desk.board.texts("-100") == [say("en", code)]
+    expected = say("en", code) + ("\n\n" + say("en", "command.help_tasks")) * (command == "help")
+    assert door.desk.board.texts("-100") == [expected]
 
 
 async def test_a_link_s_code_is_shown_among_others_where_they_cannot_read_it(door: Door) -> None:

@@ -37,7 +37,7 @@ def seen(asked: Interaction) -> tuple[int, bool]:
 
 @pytest.mark.usefixtures("client")
 async def test_the_menu_of_a_message_without_a_picture_says_so(town: Town) -> None:
-    said = await town.ben.says(town.square, "words only", [("a.pdf", b"x")])
+    said = await town.ben.says(town.square, "words only", [("a.zip", b"x")])
     asked = await town.ann.context(MENU, said)
     assert (await asked.shows())["content"] == say("en", "discord.no_picture")
     assert seen(asked) == (4, True)

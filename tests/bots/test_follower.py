@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from bots.follower import Follower, Tools
-from bots.pace import Pace
+from bots.delivery import Delivery
+from bots.follower import Follower
 from bots.phrases import say
 from bots.surface import Page, Unfit
 from storage import keys
@@ -28,9 +28,7 @@ class Shown:
     def __init__(self, desk: Desk, claim: Claim) -> None:
         self.desk = desk
         self.claim = claim
-        self.follower = Follower(
-            Tools(desk.board, desk.stores.replies, desk.stores.queue, Pace(), "telegram"), claim.ask
-        )
+        self.follower = Follower(Delivery(desk.board, desk.stores).tools, claim.ask)
         self.task = asyncio.create_task(self.follower.run())
 
     def tell(self, *events: Event) -> None:

@@ -37,8 +37,9 @@ def shows(door: Door, code: str, **args: object) -> bool:
     ("file", "code", "args"),
     [
         (FileRef("p1", 20_000_001), "too_large", {"limit": 20}),
-        (FileRef("p1", 100, "application/pdf"), "unsupported_image", {"kind": "pdf"}),
-        (FileRef("p1", 100, "video/mp4"), "unsupported_image", {"kind": "mp4"}),
+        (FileRef("p1", 100, "application/zip"), "unsupported_image", {"kind": "zip"}),
+        (FileRef("p1", 100, "audio/ogg"), "unsupported_image", {"kind": "ogg"}),
+        (FileRef("p1", 100, "video/mp4", seconds=601), "video_too_long", {"limit": 10}),
     ],
 )
 async def test_what_its_platform_calls_unfit_is_refused_before_the_download(
@@ -88,7 +89,7 @@ async def test_a_download_that_fails_is_tried_again_and_then_asked_once(door: Do
 
 
 async def test_a_download_that_never_works_is_given_up_and_said(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bots.asking.DOWNLOAD_TRIES", 2)
+    monkeypatch.setattr("bots.files.DOWNLOAD_TRIES", 2)
     door.desk.board.faults["fetch p1"].extend([Unreachable()] * 2)
     door.start()
     await door.send("what is it?", FileRef("p1"))

@@ -32,8 +32,9 @@ METHODS = (
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setenv("PTB_TIMEDELTA", "1")
-    monkeypatch.setattr("bots.asking.DOWNLOAD_TRIES", 3)
+    monkeypatch.setattr("bots.files.DOWNLOAD_TRIES", 3)
     monkeypatch.setattr("bots.follower.FIRST_BACKOFF", 0.05)
+    monkeypatch.setattr("bots.tools.FIRST_BACKOFF", 0.05)
     monkeypatch.setattr("bots.telegram_polling.FIRST_BACKOFF", 0.1)
     monkeypatch.setattr("bots.telegram_bot.PRIVATE", Rate(3, 0.1))
     caplog.set_level("INFO")

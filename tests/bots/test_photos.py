@@ -6,6 +6,7 @@ import io
 import struct
 
 import pytest
+from msgspec import structs
 from PIL import Image, ImageCms, ImageDraw
 
 from bots.photos import prepare
@@ -212,7 +213,9 @@ def test_the_same_input_gives_the_same_bytes_and_a_prepared_photo_is_left_alone(
     data = encoded(photo(700, 500), kind)
     once = prepare(data, SMALL)
     assert prepare(data, SMALL) == once
-    assert prepare(once.data, SMALL) == once
+    assert prepare(once.data, SMALL).data == once.data
+    assert once.photo.full == (700, 500), "what it was shrunk from"
+    assert prepare(once.data, SMALL).photo == structs.replace(once.photo, full=None)
 
 
 def test_a_screenshot_stays_lossless_and_a_photo_becomes_a_jpeg() -> None:

@@ -14,6 +14,7 @@ import pytest
 import askpix
 from bots.commands import IN_GROUPS, NAMES
 from bots.phrases import LANGUAGES, language_of, phrases, say
+from bots.tasks import TASKS
 from bots.wording import duration, ending, waiting
 from storage.messages import Cancelled, Done, Failed, Queued, Waiting
 
@@ -107,7 +108,7 @@ def test_menus_commands_and_settings_are_described(language: str) -> None:
     assert {f"menu.{name}" for name in (*IN_GROUPS, "start")} == {code for code in known if code.startswith("menu.")}
     for name in IN_GROUPS:
         assert len(known[f"menu.{name}"]) <= 256  # Telegram's limit
-        assert f"/{name}" in known["command.help_group"]
+        assert f"/{name}" in known["command.help_group"] + known["command.help_tasks"]
     settings = {f"setting.{item.metadata['env']}" for kind in askpix.SETTINGS for item in fields(kind)}
     assert settings == {code for code in known if code.startswith("setting.")}
     commands = {f"help.{command.callback.__name__}" for command in askpix.app.registered_commands if command.callback}
@@ -117,12 +118,15 @@ def test_menus_commands_and_settings_are_described(language: str) -> None:
 @pytest.mark.parametrize("language", ["en", "zh", "zh-TW"])
 def test_what_discord_shows_of_our_commands_keeps_its_rules(language: str) -> None:
     known = phrases(language)
-    names = {name: known[f"discord.name_{name}"] for name in ("ask", "start", *NAMES)}
+    names = {name: known[f"discord.name_{name}"] for name in ("ask", "start", *TASKS, *NAMES)}
     assert len(set(names.values())) == len(names)
-    for name in (*names.values(), known["discord.name_code"]):
+    taken = {task.argument for task in TASKS.values() if task.argument}
+    arguments = [known[f"discord.argument_{argument}"] for argument in taken]
+    for name in (*names.values(), *arguments, known["discord.name_code"]):
         assert re.fullmatch(r"[-_\w]{1,32}", name) and name == name.lower()
     assert 0 < len(known["discord.name_menu"]) <= 32
     described = [known[f"menu.{name}"] for name in names]
+    described += [known[f"discord.about_{argument}"] for argument in taken]
     described += [known[f"discord.{code}"] for code in ("code", "ask_question", "ask_image", "ask_private")]
     assert all(0 < len(sentence) <= 100 for sentence in described)
 

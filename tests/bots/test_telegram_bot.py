@@ -9,6 +9,7 @@ from telegram import Bot
 
 from bots.settings import BotSettings
 from bots.surface import Closed, FileRef, Flooded, Gone, Page, SurfaceError, Unfit, Unreachable
+from bots.tasks import TASKS
 from bots.telegram_bot import BadToken, TelegramSurface, introduce, make_bot, set_menus
 from storage.messages import Address, Refused
 from tests.bots.pictures import encoded, photo
@@ -196,7 +197,7 @@ async def test_a_bot_introduces_itself_in_every_language(telegram: TelegramEmula
     await introduce(bot)
     await set_menus(bot)
     menus = {key: [item["command"] for item in menu] for key, menu in telegram.api.commands.items()}
-    private = ["new", "stop", "context", "forget", "link", "help"]
+    private = [*TASKS, "new", "stop", "context", "forget", "link", "help"]
     expected = {"all_private_chats": private, "all_group_chats": ["ask", *private]}
     assert menus == {(scope, language): names for scope, names in expected.items() for language in ("", "zh")}
     assert bot.username == "askpix_bot"

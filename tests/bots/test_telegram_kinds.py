@@ -8,6 +8,7 @@ import pytest
 
 from bots.phrases import say
 from bots.surface import Incoming, Page
+from bots.tasks import TASKS
 from bots.telegram_bot import TelegramSurface
 from storage.messages import Address, Model
 from tests.bots.life import Life
@@ -18,15 +19,14 @@ from tests.emulators.telegram_world import Chat, User
 
 PICTURE = encoded(halves(), "JPEG")
 UNREADABLE = {
-    "voice": "no_voice", "audio": "no_voice", "video": "no_video", "video_note": "no_video", "animation": "no_video",
-    "animated": "no_sticker", "film": "no_sticker", "pdf": "no_document", "location": "unreadable",
-    "contact": "unreadable", "dice": "unreadable",
+    "voice": "no_voice", "audio": "no_voice", "animated": "no_sticker", "film": "no_sticker", "zip": "no_document",
+    "location": "unreadable", "contact": "unreadable", "dice": "unreadable",
 }  # fmt: skip
 QUOTED = {  # words, photos and why it cannot be read
     "photo": ("my cat", 1, ""), "text": ("I say so", 0, ""), "sticker": ("", 1, ""), "document": ("", 1, ""),
-    "forwarded": ("my cat", 1, ""), "captioned": ("look at 0:30", 0, ""), "voice": ("", 0, "no_voice"),
-    "video_note": ("", 0, "no_video"), "animated": ("", 0, "no_sticker"), "pdf": ("", 0, "no_document"),
-    "location": ("", 0, ""), "joined": ("", 0, ""),
+    "forwarded": ("my cat", 1, ""), "captioned": ("look at 0:30", 1, ""), "voice": ("", 0, "no_voice"),
+    "video_note": ("", 1, ""), "animation": ("", 1, ""), "animated": ("", 0, "no_sticker"), "pdf": ("", 1, ""),
+    "zip": ("", 0, "no_document"), "location": ("", 0, ""), "joined": ("", 0, ""),
 }  # fmt: skip
 
 
@@ -63,6 +63,8 @@ async def send_unreadable(user: User, chat: Chat, kind: str, reply_to: Json | No
             return await user.send_sticker(chat, b"x", "animated" if kind == "animated" else "video", reply_to=reply_to)
         case "pdf":
             return await user.send_document(chat, b"%PDF", "a.pdf", "application/pdf", reply_to=reply_to)
+        case "zip":
+            return await user.send_document(chat, b"PK", "a.zip", "application/zip", reply_to=reply_to)
         case "location":
             return await user.send(chat, reply_to, location={"latitude": 1.0, "longitude": 2.0})
         case "contact":
@@ -77,7 +79,8 @@ async def test_a_film_whose_caption_mentions_us_is_for_us_and_a_sticker_that_sta
     telegram: TelegramEmulator, surface: TelegramSurface, ann: User
 ) -> None:
     await ann.send_video(telegram.group(-100), b"x", "@askpix_bot what happens?")
-    assert question(telegram, surface).refusal == "no_video"
+    (film,) = question(telegram, surface).photos
+    assert (film.mime, film.seconds > 0) == ("video/mp4", True)
     sticker = await ann.send_sticker(ann.private, encoded(photo(512, 512), "WEBP"))
     incoming = question(telegram, surface)
     assert [file.id for file in incoming.photos] == [sticker["sticker"]["file_id"]]
@@ -153,8 +156,11 @@ async def test_what_is_quoted_reaches_the_question_and_what_cannot_be_read_is_sa
     assert quote and (quote.text, len(quote.photos)) == ("look", 1)
     voice = await life.ben.send_voice(group, b"x")
     await ann.send_text(group, "/ask what do they say?", reply_to=voice)
-    await life.ben.send_text(group, "@askpix_bot 这是什么？", reply_to=await ann.send_video(group, b"x"))
-    await group.wait_for(lambda texts: sorted(texts) == sorted(["red", say("en", "no_voice"), say("zh", "no_video")]))
+    archive = await send_unreadable(ann, group, "zip")
+    await life.ben.send_text(group, "@askpix_bot 这是什么？", reply_to=archive)
+    await group.wait_for(
+        lambda texts: sorted(texts) == sorted(["red", say("en", "no_voice"), say("zh", "no_document")])
+    )
     asked = await life.stores.queue.counts()
     assert (asked["queued"], asked["running"]) == (0, 0)
 
@@ -174,16 +180,16 @@ async def test_a_forwarded_photo_and_a_sticker_are_photos_like_any_other(life: L
 async def test_each_unreadable_kind_gets_one_sentence_and_an_edit_of_it_none(life: Life) -> None:
     await life.start()
     ben = life.ben
-    for kind in ("voice", "pdf", "video"):
+    for kind in ("voice", "zip", "film"):
         await send_unreadable(ben, ben.private, kind)
     live = await ben.send(ben.private, None, location={"latitude": 1.0, "longitude": 2.0, "live_period": 60})
     await life.ann.send_album(life.ann.private, [b"x"] * 3, ["all mine"], kinds=("video", "video", "video"))
-    expected = [say("zh", code) for code in ("no_voice", "no_document", "no_video", "unreadable")]
+    expected = [say("zh", code) for code in ("no_voice", "no_document", "no_sticker", "unreadable")]
     await ben.private.wait_for(lambda texts: texts == expected)
     await ben.edit_text(live, "")
     await life.nothing_is_asked()
     assert ben.private.texts() == expected
-    assert life.ann.private.texts() == [say("en", "no_video")]
+    assert life.ann.private.texts() == [say("en", "not_an_image")]
 
 
 async def test_strangers_hear_one_sentence_a_day_whatever_they_do_and_groups_of_them_nothing(life: Life) -> None:
@@ -213,8 +219,8 @@ async def test_menus_are_shown_by_language_and_scope(life: Life) -> None:
     await life.telegram.until(lambda: len(life.telegram.api.commands) == 4)
     for language in ("en", "zh"):
         for scope, names in (
-            ("all_private_chats", ["new", "stop", "context", "forget", "link", "help"]),
-            ("all_group_chats", ["ask", "new", "stop", "context", "forget", "link", "help"]),
+            ("all_private_chats", [*TASKS, "new", "stop", "context", "forget", "link", "help"]),
+            ("all_group_chats", ["ask", *TASKS, "new", "stop", "context", "forget", "link", "help"]),
         ):
             menu = life.telegram.api.commands[scope, "" if language == "en" else language]
             assert [entry["command"] for entry in menu] == names
@@ -231,7 +237,7 @@ async def test_help_says_what_the_model_that_runs_can_do(life: Life, name: str) 
     await life.ben.send_text(group, "/help")
     about = {"": "", "askpix-demo": "command.help_demo", "Qwen3-VL-8B": "command.help_model"}[name]
     for chat, language, code in ((life.ann.private, "en", "command.help"), (group, "zh", "command.help_group")):
-        said = [say(language, code)]
+        said = [say(language, code), say(language, "command.help_tasks")]
         said += [say(language, about, model=name, pixels="1.3", limit=20)] if about else []
         await chat.wait_for(lambda texts, expected=tuple(said): texts == ["\n\n".join(expected)])
     assert ("/ask" in group.texts()[0], "/ask" in life.ann.private.texts()[0]) == (True, False)

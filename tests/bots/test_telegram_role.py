@@ -26,7 +26,7 @@ from tests.waiting import wait_until
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PTB_TIMEDELTA", "1")  # set by the role, and gone again after the test
-    monkeypatch.setattr("bots.asking.DOWNLOAD_TRIES", 3)
+    monkeypatch.setattr("bots.files.DOWNLOAD_TRIES", 3)
 
 
 @pytest.fixture

@@ -1,0 +1,68 @@
+"""What shows things beside an answer's slots: sentences, messages and files, each within its chat's rate."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bots.files import Files
+from bots.pace import Pace
+from bots.results import Results
+from bots.surface import Button, Flooded, Moved, Page, Surface, SurfaceError, Unreachable
+from storage.messages import Address
+from storage.queue import Queue
+from storage.replies import Replies
+
+log = logging.getLogger(__name__)
+
+FIRST_BACKOFF, LONGEST_BACKOFF = 0.5, 30.0  # seconds between tries while the platform is unreachable
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What every follower of one outbox shares."""
+
+    surface: Surface
+    replies: Replies
+    queue: Queue
+    pace: Pace
+    files: Files
+    results: Results
+    outbox: str
+
+    async def say(self, where: Address, text: str) -> None:
+        """Send one sentence, within the chat's rate."""
+        await self.show(where, Page(text))
+
+    async def show(self, where: Address, page: Page) -> None:
+        """Send a message that is no slot, within the chat's rate; tried until the platform takes or refuses it."""
+        backoff = FIRST_BACKOFF
+        while True:
+            await self.pace.turn(where.bucket, self.surface.rate(where))
+            try:
+                await self.surface.place(where, page)
+                return
+            except Flooded as flood:
+                self.pace.flooded(where.bucket, flood.seconds)
+            except Moved as moved:
+                where = where.moved(moved.chat)
+            except Unreachable:
+                await asyncio.sleep(backoff)
+                backoff = min(2 * backoff, LONGEST_BACKOFF)
+            except SurfaceError as error:
+                log.info("%s cannot be told: %s", where.chat, type(error).__name__)
+                return
+
+    async def send_file(self, where: Address, name: str, data: bytes, buttons: Sequence[Button] = ()) -> str:
+        """Send a file; returns its message, "" when it is not known to have arrived."""
+        while True:
+            await self.pace.turn(where.bucket, self.surface.rate(where))
+            try:
+                return await self.surface.send(where, name, data, buttons)
+            except Flooded as flood:
+                self.pace.flooded(where.bucket, flood.seconds)
+            except SurfaceError as error:
+                log.info("%s: a file cannot be sent: %s", where.chat, type(error).__name__)
+                return ""

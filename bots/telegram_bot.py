@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from telegram import (
@@ -140,16 +140,12 @@ class TelegramSurface:
 
     async def send(self, where: Address, name: str, data: bytes, buttons: Sequence[Button] = ()) -> str:
         """Send a document, or a picture, in reply to the asker's message."""
-        picture = name.endswith(PICTURES) and len(data) < PHOTO_BYTES
-        send = self._bot.send_photo if picture else self._bot.send_document
+        sent, rest = None, {"reply_markup": _keyboard(Page("", buttons=tuple(buttons))), **_reply(where)}
         with _mapped():
-            sent = await send(
-                int(where.chat),
-                data,
-                filename=name,
-                reply_markup=_keyboard(Page("", (), tuple(buttons))),
-                **_reply(where),
-            )
+            if name.endswith(PICTURES) and len(data) < PHOTO_BYTES:
+                with suppress(BadRequest):  # one of more pixels, or longer, than Telegram shows
+                    sent = await self._bot.send_photo(int(where.chat), data, filename=name, **rest)
+            sent = sent or await self._bot.send_document(int(where.chat), data, filename=name, **rest)
         return str(sent.message_id)
 
     async def sign(self, where: Address, sign: str) -> None:

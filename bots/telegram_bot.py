@@ -16,6 +16,7 @@ from telegram import (
     InlineKeyboardButton,
     InlineKeyboardMarkup,
     LinkPreviewOptions,
+    Message,
     MessageEntity,
     ReplyParameters,
 )  # fmt: skip
@@ -140,7 +141,8 @@ class TelegramSurface:
 
     async def send(self, where: Address, name: str, data: bytes, buttons: Sequence[Button] = ()) -> str:
         """Send a document, or a picture, in reply to the asker's message."""
-        sent, rest = None, {"reply_markup": _keyboard(Page("", buttons=tuple(buttons))), **_reply(where)}
+        rest: dict[str, Any] = {"reply_markup": _keyboard(Page("", buttons=tuple(buttons))), **_reply(where)}
+        sent: Message | None = None
         with _mapped():
             if name.endswith(PICTURES) and len(data) < PHOTO_BYTES:
                 with suppress(BadRequest):  # one of more pixels, or longer, than Telegram shows

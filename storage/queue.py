@@ -124,7 +124,7 @@ class Queue:
 
     async def wake(self) -> None:
         """End one waiting claim."""
-        await self._push_wake()
+        await self._redis.execute_command("LPUSH", keys.WAKE, 1)
 
     async def renew(self, held: Sequence[Claim]) -> list[State]:
         """Extend the leases of claims; says of each whether it still stands, was cancelled by its asker, or is lost."""
@@ -191,9 +191,6 @@ class Queue:
 
     def _lease_ms(self) -> int:
         return int(self.lease * 1000)
-
-    async def _push_wake(self) -> None:
-        await self._redis.execute_command("LPUSH", keys.WAKE, 1)
 
 
 def _parts(ask: Ask) -> tuple[bytes, bytes]:

@@ -10,8 +10,8 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -19,7 +19,7 @@ from typing import Literal
 from redis.asyncio import Redis
 
 from storage.connection import StoreDown
-from storage.embedded import open_log, try_lock
+from storage.embedded import open_lock, open_log, try_lock
 from storage.heartbeat import roles
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)  # asked to end, Ctrl-C, the terminal was closed
@@ -143,31 +143,18 @@ class Supervisor:
                 self._on_change(self._starting.pop(pid), "ready", {"pid": pid})
 
 
-class Instance:
+@contextmanager
+def instance(data_dir: Path, role: str) -> Generator[str]:
     """A name for this process among its equals, `host:role:N` with the lowest free N, held while entered.
 
     A restarted process gets its former name again, and with it finds what its former life held.
+    Raises StoreUnavailable.
     """
-
-    def __init__(self, data_dir: Path, role: str) -> None:
-        self._folder = data_dir / "locks"
-        self._role = role
-        self._file = -1
-
-    def __enter__(self) -> str:
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        number = next(number for number in itertools.count(1) if self._take(number))
-        return f"{socket.gethostname()}:{self._role}:{number}"
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._file)
-
-    def _take(self, number: int) -> bool:
-        self._file = os.open(self._folder / f"{self._role}-{number}.lock", os.O_RDWR | os.O_CREAT, 0o600)
-        if not try_lock(self._file, fcntl.LOCK_EX):
-            os.close(self._file)
-            return False
-        return True
+    for number in itertools.count(1):
+        with open_lock(data_dir, f"{role}-{number}") as lock:
+            if try_lock(lock, fcntl.LOCK_EX):
+                yield f"{socket.gethostname()}:{role}:{number}"
+                return
 
 
 async def run_until_signal(main: Callable[[asyncio.Event], Awaitable[None]], grace: float = GRACE) -> None:

@@ -19,7 +19,7 @@ from storage.limits import Limits, Rules
 from storage.people import People
 from storage.queue import Queue
 from storage.replies import Replies
-from storage.roles import Instance
+from storage.roles import instance
 from storage.settings import StorageSettings
 
 SWEEP = 3600.0  # seconds between clearings of the photo index
@@ -80,7 +80,7 @@ async def living(
     settings: StorageSettings, role: str, figures: Callable[[], Figures]
 ) -> AsyncGenerator[tuple[Stores, str]]:
     """What every role needs: its stores, its stable name, and a heartbeat while it lives."""
-    with Instance(settings.data_dir, role) as name:
+    with instance(settings.data_dir, role) as name:
         async with opened(settings) as stores, Schedule() as schedule:
             async with Heartbeat(stores.redis, schedule, name, role, version("askpix"), figures):
                 schedule.every(SWEEP, stores.images.sweep)

@@ -66,7 +66,6 @@ class Supervisor:
         self._redis = redis
         self._on_change = on_change
         self._grace = grace
-        self._running: dict[str, asyncio.subprocess.Process] = {}
         self._starting: dict[int, str] = {}
 
     async def run(self) -> None:
@@ -75,14 +74,10 @@ class Supervisor:
         tasks = [asyncio.create_task(self._keep(role, child_end)) for role in self._roles]
         tasks.append(asyncio.create_task(self._watch_readiness()))
         try:
-            # Not gather: cancelled, it would cancel the tasks before their processes have been asked to stop.
             ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             ended.pop().result()  # none ends but by an error of ours
         finally:
-            for role in reversed(self._roles):
-                with suppress(KeyError, ProcessLookupError):
-                    self._running[role.name].terminate()
-            for task in tasks:
+            for task in reversed(tasks):
                 task.cancel()
             try:
                 await asyncio.gather(*tasks, return_exceptions=True)
@@ -114,12 +109,13 @@ class Supervisor:
                 )  # fmt: skip
         except OSError as error:
             return {"reason": error.strerror or ""}
-        self._running[role.name] = process
         self._starting[process.pid] = role.name
         self._on_change(role.name, "starting", {"pid": process.pid})
         try:
             return {"code": await process.wait()}
         except asyncio.CancelledError:
+            with suppress(ProcessLookupError):
+                process.terminate()
             await asyncio.wait([asyncio.ensure_future(process.wait())], timeout=self._grace)
             raise
         finally:
@@ -127,7 +123,6 @@ class Supervisor:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)  # its children too, whether it has died or would not stop
             await process.wait()
-            del self._running[role.name]
 
     async def _watch_readiness(self) -> None:
         here = socket.gethostname()

@@ -15,7 +15,6 @@ from storage.messages import Ask, Event, Final, Turn, decode, decode_event, enco
 from storage.queue import Claim
 
 GROUP = "delivery"
-CONSUMER = "1"
 
 
 class Notice(msgspec.Struct, frozen=True):
@@ -142,7 +141,7 @@ class Replies:
             await pipe.execute()
 
     async def _finished(self, outbox: str, after: str, n: int, block: int | None) -> list[Finished]:
-        found = await read_group(self._redis, keys.outbox(outbox), GROUP, CONSUMER, after, n, block)
+        found = await read_group(self._redis, keys.outbox(outbox), GROUP, after, n, block)
         return [
             Finished(entry, fields[b"id"].decode(), decode_event(fields[b"event"]), int(fields.get(b"fence", 1 << 53)))  # pyright: ignore[reportArgumentType] : only final events enter an outbox
             for entry, fields in found

@@ -18,15 +18,13 @@ import uvloop
 
 from bots.phrases import language_of, say
 from bots.settings import BotSettings, WebSettings
-from inference.embedded import EngineFailed
 from inference.settings import InferenceSettings
 from storage.connection import StoreDown, persist
-from storage.embedded import StoreUnavailable
 from storage.heartbeat import roles
 from storage.limits import Rules
 from storage.logs import last_line, setup
 from storage.roles import Role, Supervisor, environment, run_until_signal
-from storage.settings import PREFIX, BadSetting, StorageSettings, check_names, present, read, variables
+from storage.settings import PREFIX, BadSetting, CannotRun, StorageSettings, check_names, present, read, variables
 from storage.stores import Stores, opened
 from storage.tasks import end, first_of
 
@@ -73,7 +71,7 @@ def _run(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(run_until_signal(main))
-    except StoreUnavailable as error:
+    except CannotRun as error:
         _fail(_say(f"cli.{error.code}", **error.details))
     except StoreDown:
         _fail(_say("cli.store_down"))
@@ -82,15 +80,11 @@ def _run(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
 @app.command()
 def worker() -> None:
     """Run a worker."""
-    from inference.answer import ContextTooSmall
     from inference.main import work
 
     storage, inference = _settings(StorageSettings), _settings(InferenceSettings)
     setup(storage.log_level, [inference.engine_key or ""])
-    try:
-        _run(partial(work, storage, inference))
-    except ContextTooSmall as error:
-        _fail(_say("cli.context_too_small", context=error.context, least=error.least))
+    _run(partial(work, storage, inference))
 
 
 @app.command()
@@ -101,10 +95,7 @@ def engine() -> None:
 
     storage, inference = _settings(StorageSettings), _settings(InferenceSettings)
     setup(storage.log_level, [])
-    try:
-        _run(lambda stop: serve(storage, inference, stop, partial(progress, _say)))
-    except EngineFailed as error:
-        _fail(_say(f"cli.{error.code}", detail=error.detail))
+    _run(lambda stop: serve(storage, inference, stop, partial(progress, _say)))
 
 
 @app.command()
@@ -332,8 +323,8 @@ def plan(
     os.environ.update({PREFIX + name: str(value) for name, value in given if value is not None})
     try:
         found = asyncio.run(planned(_settings(InferenceSettings)))
-    except EngineFailed as error:
-        _fail(_say(f"cli.{error.code}", detail=error.detail), 2)
+    except CannotRun as error:
+        _fail(_say(f"cli.{error.code}", **error.details), 2)
     raise typer.Exit(show_plan(found, _say, as_json=as_json))
 
 

@@ -20,6 +20,7 @@ from storage.images import Images
 from storage.messages import Ask, Cancelled, Done, Event, Failed, Model, Photo, Refused, Turn, View
 from storage.queue import Claim, Queue
 from storage.replies import Replies
+from storage.settings import CannotRun
 
 COALESCE = 0.1  # seconds between deltas after the first
 UNTIL = 60  # characters of the question up to which a conversation was dropped
@@ -27,14 +28,6 @@ UNTIL = 60  # characters of the question up to which a conversation was dropped
 
 class FenceLost(Exception):
     """Another worker holds this ask now; whatever is done here is dead."""
-
-
-class ContextTooSmall(Exception):
-    """The engine's context does not hold the system prompt and an answer; `least` tokens would."""
-
-    def __init__(self, context: int, least: int) -> None:
-        super().__init__(f"{context} tokens, {least} are needed")
-        self.context, self.least = context, least
 
 
 class Stop:
@@ -117,10 +110,10 @@ class Answerer:
         return figures
 
     async def check(self, model: Model) -> None:
-        """Raise ContextTooSmall where no question could ever be answered."""
+        """Raise CannotRun where the context does not hold the system prompt and an answer; `least` tokens would."""
         base = await self._base()
         if model.context < (least := budget.least_context(base)):
-            raise ContextTooSmall(model.context, least)
+            raise CannotRun("context_too_small", context=str(model.context), least=str(least))
 
     async def _base(self) -> int:
         """Tokens of every prompt, whatever is asked."""

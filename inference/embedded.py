@@ -21,6 +21,7 @@ from typing import Any, Protocol
 import msgspec
 
 from storage.messages import Model, Record, decode, encode
+from storage.settings import CannotRun
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ _BACKOFF = (0.0, 0.5, 1.0, 2.0, 5.0)  # seconds before the n-th restart in a row
 _PIXELS_PER_TOKEN = 1024  # Qwen3-VL: 32 x 32
 
 
-class EngineFailed(Exception):
+class EngineFailed(CannotRun):
     """The engine cannot start here.
 
     `code` is "libgomp_missing" (the system package of that name), "engine_missing" (the wheel does not load),
@@ -43,9 +44,7 @@ class EngineFailed(Exception):
     """
 
     def __init__(self, code: str, detail: str = "") -> None:
-        super().__init__(f"{code}: {detail}")
-        self.code = code
-        self.detail = detail
+        super().__init__(code, detail=detail)
 
 
 @dataclass(frozen=True)

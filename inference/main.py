@@ -26,7 +26,7 @@ DEFAULT_MODEL = "Qwen/Qwen3-VL-2B-Instruct"  # of a machine with a GPU and SGLan
 async def work(storage: StorageSettings, settings: InferenceSettings, stop: asyncio.Event) -> None:
     """Run a worker until `stop`, on the engine of the settings or else on the embedded one of the data folder.
 
-    Raises ContextTooSmall.
+    Raises CannotRun.
     """
 
     def address() -> EngineAddress | None:

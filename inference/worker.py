@@ -63,7 +63,7 @@ class Worker:
         return found
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop`, then drain. Raises ContextTooSmall."""
+        """Work until `stop`, then drain. Raises CannotRun."""
         loops = [asyncio.create_task(loop()) for loop in (self._probe, self._renew, self._hear_stops)]
         claiming = asyncio.create_task(self._claim(stop))
         stopping = asyncio.create_task(stop.wait())

@@ -29,6 +29,7 @@ from urllib.parse import quote
 from redis.exceptions import BusyLoadingError, RedisError
 
 from storage.connection import StoreDown, connect
+from storage.settings import CannotRun
 from storage.tasks import end
 
 OLDEST = (6, 2)  # streams, scripts and LPOS as the queue uses them
@@ -43,17 +44,12 @@ LOG_LIMIT = 5_000_000  # bytes
 log = logging.getLogger(__name__)
 
 
-class StoreUnavailable(Exception):
-    """There is no store; `code` and `details` name the sentence that says why.
+class StoreUnavailable(CannotRun):
+    """There is no store.
 
     Codes: no_server; server_too_old (path, version); server_failed (log); folder_not_private (folder);
     folder_unusable (folder, reason).
     """
-
-    def __init__(self, code: str, **args: str) -> None:
-        super().__init__(code, args)
-        self.code = code
-        self.details = args
 
 
 class Store:

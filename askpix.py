@@ -243,40 +243,37 @@ def ask(
     for photo in photos:
         if not Path(photo).is_file():
             _fail(_say("cli.no_such_file", path=photo))
-    status: list[int] = []
-    _run(partial(_ask, photos, question, go_on, status))
-    raise typer.Exit(status[0] if status else 130)
+    _run(partial(_ask, photos, question, go_on))
+    raise typer.Exit(130)  # it was told to stop
 
 
-async def _ask(photos: list[str], question: str, go_on: bool, status: list[int], stop: asyncio.Event) -> None:
-    from bots.terminal import BadPhoto, Terminal, screen
+async def _ask(photos: list[str], question: str, go_on: bool, stop: asyncio.Event) -> None:
+    from bots.terminal import BadPhoto, Screen, Terminal
     from bots.wording import ending
     from storage.messages import Done, Refused
 
     storage = _settings(StorageSettings)
-    shown = screen(sys.stdout, sys.stderr)
-    async with opened(storage) as stores, _service(stores, storage, shown.progress) as started:
+    screen = Screen(sys.stdout, sys.stderr)
+    async with opened(storage) as stores, _service(stores, storage, screen.progress) as started:
         if not started:
             _fail(_say("cli.service_down", path=storage.data_dir / "logs"))
-        asking = asyncio.create_task(Terminal(stores, shown, _language()).ask(photos, question, go_on=go_on))
-        stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait([asking, stopping], return_when=asyncio.FIRST_COMPLETED)
-        await end([stopping] if asking.done() else [stopping, asking])
-        if asking.cancelled():
-            return
-        try:
-            final = asking.result()
-        except BadPhoto as error:
-            why = _say(error.refusal.code, **error.refusal.details)
-            _fail(_say("cli.bad_photo", path=error.path, why=why))
-        except Refused as error:
-            _fail(_say(error.code, **error.details))
-        if not isinstance(final, Done):
-            typer.echo(ending(_language(), final), err=True)
-        status.append(0 if isinstance(final, Done) else 1)
-        model = await stores.health.model()
-        if model and model.demo and sys.stderr.isatty():
-            typer.echo(_say("cli.demo_model"), err=True)
+
+        async def answered() -> NoReturn:
+            try:
+                final = await Terminal(stores, screen, _language()).ask(photos, question, go_on=go_on)
+            except BadPhoto as error:
+                why = _say(error.refusal.code, **error.refusal.details)
+                _fail(_say("cli.bad_photo", path=error.path, why=why))
+            except Refused as error:
+                _fail(_say(error.code, **error.details))
+            if not isinstance(final, Done):
+                typer.echo(ending(_language(), final), err=True)
+            model = await stores.health.model()
+            if model and model.demo and sys.stderr.isatty():
+                typer.echo(_say("cli.demo_model"), err=True)
+            raise typer.Exit(0 if isinstance(final, Done) else 1)
+
+        await first_of(answered(), stop.wait())
 
 
 @asynccontextmanager

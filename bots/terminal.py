@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TextIO
 
 from bots.photos import prepare
 from bots.wording import ending, waiting
-from storage.connection import RETRY, StoreDown, forever
+from storage.connection import forever, persist
 from storage.messages import Address, Ask, Delta, Done, Event, Final, Photo, Queued, Refused, Started, Turn, Waiting
 from storage.stores import Stores
+from storage.tasks import end
 
 PLATFORM = "terminal"
 PERSON = "terminal:owner"
@@ -31,36 +31,30 @@ class BadPhoto(Exception):
         self.refusal = refusal
 
 
-@dataclass(frozen=True, slots=True)
 class Screen:
-    """Where the answer goes: `write` takes its text, `progress` one short line that the next one replaces.
+    """Where the answer goes, on the standard streams.
 
     Without `stream` the answer is written whole, at the end: what went into a pipe cannot be taken back.
     """
 
-    write: Callable[[str], None]
-    progress: Callable[[str], None]
-    stream: bool
+    def __init__(self, out: TextIO, progress: TextIO) -> None:
+        self.stream = out.isatty()
+        self._out = out
+        self._progress = progress
+        self._shown = False
 
+    def write(self, text: str) -> None:
+        """Write a piece of the answer."""
+        self._out.write(text)
+        self._out.flush()
 
-def screen(out: TextIO, progress: TextIO) -> Screen:
-    """A screen on the standard streams; progress is shown to a person only."""
-
-    def write(text: str) -> None:
-        out.write(text)
-        out.flush()
-
-    shown = False
-
-    def line(text: str) -> None:
-        nonlocal shown
+    def progress(self, text: str) -> None:
+        """Show a person one short line, which the next one replaces."""
         # Only a line of ours is erased: the answer may stand on this one.
-        if progress.isatty() and (text or shown):
-            progress.write("\r\x1b[K" + text)
-            progress.flush()
-        shown = bool(text)
-
-    return Screen(write, line, out.isatty())
+        if self._progress.isatty() and (text or self._shown):
+            self._progress.write("\r\x1b[K" + text)
+            self._progress.flush()
+        self._shown = bool(text)
 
 
 class Terminal:
@@ -93,14 +87,12 @@ class Terminal:
         try:
             await listening.wait()
             await self._stores.queue.enqueue(ask, passing=True)
-            final = await self._end(ask)
+            final = await persist(partial(self._end, ask))
         except asyncio.CancelledError:
             await self._stores.queue.cancel(ask.lane)
             raise
         finally:
-            following.cancel()
-            looking.cancel()
-            await asyncio.gather(following, looking, return_exceptions=True)
+            await end([following, looking])
         self._show(final)
         return final
 
@@ -120,13 +112,10 @@ class Terminal:
     async def _end(self, ask: Ask) -> Final:
         replies = self._stores.replies
         while True:
-            try:
-                # What was read before the store went away, then what comes.
-                for finished in await replies.pending(ask.outbox) or await replies.finished(ask.outbox):
-                    await replies.delivered(ask.outbox, finished)
-                    return finished.event
-            except StoreDown:
-                await asyncio.sleep(RETRY)
+            # What was read before the store went away, then what comes.
+            for finished in await replies.pending(ask.outbox) or await replies.finished(ask.outbox):
+                await replies.delivered(ask.outbox, finished)
+                return finished.event
 
     async def _follow(self, ask: Ask, listening: asyncio.Event) -> None:
         async for notice in self._stores.replies.listen(ask.outbox):

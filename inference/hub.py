@@ -13,7 +13,7 @@ import importlib
 import json
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
-from fnmatch import fnmatch
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -87,11 +87,9 @@ def _fetch(name: str, folder: Path) -> str:
     patterns = GGUF if name.upper().endswith("GGUF") else CHECKPOINT
     try:
         files = hub.HfApi().model_info(name, files_metadata=True)
-        wanted = [
-            file
-            for file in files.siblings
-            if "/" not in file.rfilename and any(fnmatch(file.rfilename, each) for each in patterns)
-        ]
+        wanted = [*hub.utils.filter_repo_objects(
+            files.siblings, allow_patterns=patterns, ignore_patterns="*/*", key=attrgetter("rfilename")
+        )]  # fmt: skip
         total = sum(file.size or 0 for file in wanted)
         _say(f"total {total}")
         for file in wanted:

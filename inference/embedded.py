@@ -20,6 +20,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from storage.logs import last_line
 from storage.messages import Model, Record, decode, encode
 from storage.settings import CannotRun
 
@@ -33,6 +34,8 @@ _STOP_SECONDS = 5.0
 _STEADY_SECONDS = 30.0  # a child that lived this long is restarted at once
 _BACKOFF = (0.0, 0.5, 1.0, 2.0, 5.0)  # seconds before the n-th restart in a row; the last one repeats
 _PIXELS_PER_TOKEN = 1024  # Qwen3-VL: 32 x 32
+_PROMPT_CACHE_MIB = 256  # llama.cpp's own default is 8192
+_WARNINGS = 2  # llama.cpp's verbosity: 1 errors, 2 warnings, 3 everything it does
 
 
 class EngineFailed(CannotRun):
@@ -103,23 +106,18 @@ class _Card(Record, frozen=True):
 
 
 def read_address(data_dir: Path) -> EngineAddress | None:
-    """The engine that `serve` announced in this data folder, alive or not; None when there is none."""
+    """The engine that was announced in this data folder, alive or not; None when there is none."""
     try:
         return decode((data_dir / "engine.json").read_bytes(), EngineAddress)
     except (FileNotFoundError, msgspec.DecodeError):
         return None
 
 
-async def serve(settings: EmbeddedSettings, ready: Callable[[EngineAddress], None] | None = None) -> None:
-    """Keep the engine running until cancelled; `ready` is called whenever it (again) answers.
-
-    A child that dies is replaced on the same port with the same key. Raises EngineFailed when the first never runs.
-    """
-    await keep(Embedded(settings), ready)
-
-
 async def keep(engine: Keepable, ready: Callable[[EngineAddress], None] | None = None) -> None:
-    """Start an engine and start it again whenever it ends, until cancelled; raises EngineFailed as `serve` does."""
+    """Start an engine and start it again whenever it ends, until cancelled; `ready` is called whenever it answers.
+
+    Raises EngineFailed when the first start fails.
+    """
     try:
         await engine.start()
         failures = 0
@@ -140,7 +138,7 @@ async def keep(engine: Keepable, ready: Callable[[EngineAddress], None] | None =
 
 
 class Embedded:
-    """One child after another, all behind one address."""
+    """One child after another, all behind one address: on the same port with the same key. Raises EngineFailed."""
 
     def __init__(self, settings: EmbeddedSettings) -> None:
         self._key = secrets.token_urlsafe(24)
@@ -171,7 +169,7 @@ class Embedded:
         answer: dict[str, str] = msgspec.json.decode(line) if line else {"error": "engine_died"}
         if "url" not in answer:
             await self._end_child()
-            raise EngineFailed(answer["error"], answer.get("detail") or self._last_words())
+            raise EngineFailed(answer["error"], answer.get("detail") or last_line(self._log))
         self._port = int(answer["url"].rpartition(":")[2])
         self.address = EngineAddress(answer["url"], self._key, child.pid, self._model)
         write_private(self._file, encode(self.address))
@@ -206,18 +204,19 @@ class Embedded:
         return await child.stdout.readline()
 
     def _wishes(self) -> bytes:
+        """One line: llama.cpp's parameters under its own names."""
         model = self._model
         wishes: dict[str, Any] = {
-            "text": str(self._text), "vision": str(self._vision), "name": model.name, "key": self._key,
-            "bind": self._bind, "port": self._port, "slots": model.slots, "context": model.context,
-            "threads": self._threads, "min_tokens": model.min_pixels // _PIXELS_PER_TOKEN,
-            "max_tokens": model.max_pixels // _PIXELS_PER_TOKEN,
+            "model.path": str(self._text), "mmproj.path": str(self._vision), "model_alias": [model.name],
+            "hostnames": [self._bind], "port": self._port, "api_keys": [self._key], "n_parallel": model.slots,
+            "n_ctx": model.context * model.slots, "cpuparams.n_threads": self._threads,
+            "image_min_tokens": model.min_pixels // _PIXELS_PER_TOKEN,
+            "image_max_tokens": model.max_pixels // _PIXELS_PER_TOKEN,
+            "cache_ram_mib": _PROMPT_CACHE_MIB, "n_gpu_layers": 0, "mmproj_use_gpu": False,
+            "fit_params": False,  # it would shrink the context to fit a GPU's memory
+            "ui": False, "endpoint_metrics": True, "verbosity": _WARNINGS,
         }  # fmt: skip
         return msgspec.json.encode(wishes) + b"\n"
-
-    def _last_words(self) -> str:
-        lines = self._log.read_text(errors="replace").splitlines()
-        return lines[-1] if lines else ""
 
 
 def _inspect(folder: Path) -> tuple[Path, Path, _Card]:

@@ -27,7 +27,7 @@ def embedded_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine
             if not ready.done():
                 ready.set_result(address)
 
-        serving = loop.create_task(embedded.serve(settings, answers))
+        serving = loop.create_task(embedded.keep(embedded.Embedded(settings), answers))
 
         async def started() -> embedded.EngineAddress:
             await asyncio.wait([ready, serving], return_when=asyncio.FIRST_COMPLETED)

@@ -50,19 +50,15 @@ async def serve(storage: StorageSettings, settings: InferenceSettings, stop: asy
 
     `tell(code, **details)` hears how far its start is.
     """
-    ready: asyncio.Future[embedded.EngineAddress] = asyncio.get_running_loop().create_future()
+    ready: asyncio.Queue[embedded.EngineAddress] = asyncio.Queue()
 
     async def live() -> None:
-        model = (await ready).model
+        model = (await ready.get()).model
         async with living(storage, "engine", lambda: {"model": model.name}):
             await stop.wait()
 
-    def known(address: embedded.EngineAddress) -> None:
-        if not ready.done():
-            ready.set_result(address)
-
     async def run() -> None:
-        await embedded.keep(await _choose(storage, settings, tell), known)
+        await embedded.keep(await _choose(storage, settings, tell), ready.put_nowait)
 
     await first_of(run(), live(), stop.wait())
 
@@ -79,21 +75,17 @@ async def _choose(storage: StorageSettings, settings: InferenceSettings, tell: T
     served = folder.name if name == str(folder) else name
     if not (folder / "config.json").exists():
         context, slots = settings.context_tokens or 0, settings.concurrency or embedded.EmbeddedSettings.slots
-        return embedded.Embedded(
-            embedded.EmbeddedSettings(storage.data_dir, folder, context, slots, settings.bind)
-        )  # fmt: skip
+        served_here = embedded.EmbeddedSettings(storage.data_dir, folder, context, slots, settings.bind)
+        return embedded.Embedded(served_here)
     if not card or not version:
         raise EngineFailed("sglang_missing" if card else "needs_gpu", name)
     wanted = _plan(card, str(folder), settings, version)
     if not wanted.fits:
         raise EngineFailed("does_not_fit", wanted.gpu)
     tell("plan", gpu=wanted.gpu, mib=wanted.total_mib, tokens=wanted.kv_tokens)
-    return launch.SGLang(
-        launch.LaunchSettings(
-            storage.data_dir, wanted, served, settings.bind, shlex.split(settings.engine_args or ""), python
-        ),
-        tell,
-    )
+    extra = shlex.split(settings.engine_args or "")
+    launched = launch.LaunchSettings(storage.data_dir, wanted, served, settings.bind, extra, python)
+    return launch.SGLang(launched, tell)
 
 
 async def planned(settings: InferenceSettings) -> dict[str, Any]:
@@ -110,6 +102,5 @@ def _plan(card: plan.Card, model: str, settings: InferenceSettings, version: tup
     if shape is None:
         raise EngineFailed("no_shape", model)
     context = settings.context_tokens or plan.CONTEXT
-    return plan.plan(
-        plan.Wish(card, model, shape, context, settings.concurrency, settings.quantization, settings.kv_dtype, version)
-    )
+    slots, weights = settings.concurrency, settings.quantization
+    return plan.plan(plan.Wish(card, model, shape, context, slots, weights, settings.kv_dtype, version))

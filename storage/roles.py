@@ -18,7 +18,7 @@ from typing import Literal
 
 from redis.asyncio import Redis
 
-from storage.connection import StoreDown
+from storage.connection import forever
 from storage.embedded import open_lock, open_log, try_lock
 from storage.heartbeat import roles
 
@@ -72,7 +72,7 @@ class Supervisor:
         """Keep the roles running until cancelled; a second cancellation kills what has not stopped yet."""
         child_end, our_end = os.pipe()
         tasks = [asyncio.create_task(self._keep(role, child_end)) for role in self._roles]
-        tasks.append(asyncio.create_task(self._watch_readiness()))
+        tasks.append(asyncio.create_task(forever(self._watch_readiness)))
         try:
             ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             ended.pop().result()  # none ends but by an error of ours
@@ -130,10 +130,7 @@ class Supervisor:
             await asyncio.sleep(0.1)
             if not self._starting:
                 continue
-            try:
-                alive = {record.pid for record in await roles(self._redis) if record.host == here}
-            except StoreDown:
-                continue
+            alive = {record.pid for record in await roles(self._redis) if record.host == here}
             for pid in alive & self._starting.keys():
                 self._on_change(self._starting.pop(pid), "ready", {"pid": pid})
 

@@ -248,7 +248,7 @@ def ask(
 
 
 async def _ask(photos: list[str], question: str, go_on: bool, stop: asyncio.Event) -> None:
-    from bots.terminal import BadPhoto, Screen, Terminal
+    from bots.terminal import Screen, Terminal
     from bots.wording import ending
     from storage.messages import Done, Refused
 
@@ -261,9 +261,6 @@ async def _ask(photos: list[str], question: str, go_on: bool, stop: asyncio.Even
         async def answered() -> NoReturn:
             try:
                 final = await Terminal(stores, screen, _language()).ask(photos, question, go_on=go_on)
-            except BadPhoto as error:
-                why = _say(error.refusal.code, **error.refusal.details)
-                _fail(_say("cli.bad_photo", path=error.path, why=why))
             except Refused as error:
                 _fail(_say(error.code, **error.details))
             if not isinstance(final, Done):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TextIO
 
 from bots.photos import prepare
+from bots.phrases import say
 from bots.wording import ending, waiting
 from storage.connection import forever, persist
 from storage.messages import Address, Ask, Delta, Done, Event, Final, Photo, Queued, Refused, Started, Turn, Waiting
@@ -20,15 +21,6 @@ from storage.tasks import end
 PLATFORM = "terminal"
 PERSON = "terminal:owner"
 LOOK = 0.5  # seconds between looks at the queue and the engine
-
-
-class BadPhoto(Exception):
-    """A photo on the command line cannot be taken."""
-
-    def __init__(self, path: str, refusal: Refused) -> None:
-        super().__init__(path)
-        self.path = path
-        self.refusal = refusal
 
 
 class Screen:
@@ -69,7 +61,7 @@ class Terminal:
         self._fence = 0
 
     async def ask(self, photos: Sequence[str], question: str, *, go_on: bool = False) -> Final:
-        """Ask and stream; returns how it ended. Raises BadPhoto and Refused; when cancelled the ask is stopped too."""
+        """Ask and stream; returns how it ended. Raises Refused; when cancelled the ask is stopped too."""
         session = secrets.token_hex(8)
         outbox = f"{PLATFORM}:{session}"
         former = await self._stores.history.latest(PERSON) if go_on else None
@@ -104,7 +96,8 @@ class Terminal:
                 data = await asyncio.to_thread(Path(path).read_bytes)
                 prepared = await asyncio.to_thread(prepare, data, limits)
             except Refused as refusal:
-                raise BadPhoto(path, refusal) from refusal
+                why = say(self._language, refusal.code, **refusal.details)
+                raise Refused("cli.bad_photo", path=path, why=why) from refusal
             await self._stores.images.put(PERSON, prepared.photo, prepared.data)
             found.append(prepared.photo)
         return tuple(found)
@@ -143,11 +136,9 @@ class Terminal:
 
     def _show(self, final: Final) -> None:
         self._screen.progress("")
-        words = ending(self._language, final)
         if isinstance(final, Done):
-            self._print(words)
-            self._screen.write("\n")
-        elif self._written:
+            self._print(ending(self._language, final))
+        if self._written:
             self._screen.write("\n")
 
     async def _look(self, ask: Ask) -> None:

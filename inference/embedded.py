@@ -141,16 +141,24 @@ class Embedded:
     """One child after another, all behind one address: on the same port with the same key. Raises EngineFailed."""
 
     def __init__(self, settings: EmbeddedSettings) -> None:
+        vision, text, card = _inspect(settings.model)
+        slots, context = settings.slots, settings.context_tokens or card.context
+        self._model = Model(card.name, context, slots, card.min_pixels, card.max_pixels)
         self._key = secrets.token_urlsafe(24)
-        self._bind = settings.bind
-        self._port = settings.port
+        self._wishes: dict[str, Any] = {  # llama.cpp's parameters under its own names
+            "model.path": str(text), "mmproj.path": str(vision), "model_alias": [card.name],
+            "hostnames": [settings.bind], "port": settings.port, "api_keys": [self._key],
+            "n_parallel": slots, "n_ctx": context * slots,
+            "cpuparams.n_threads": settings.threads or card.threads or os.cpu_count() or 1,
+            "image_min_tokens": card.min_pixels // _PIXELS_PER_TOKEN,
+            "image_max_tokens": card.max_pixels // _PIXELS_PER_TOKEN,
+            "cache_ram_mib": _PROMPT_CACHE_MIB, "n_gpu_layers": 0, "mmproj_use_gpu": False,
+            "fit_params": False,  # it would shrink the context to fit a GPU's memory
+            "ui": False, "endpoint_metrics": True, "verbosity": _WARNINGS,
+        }  # fmt: skip
         self._child: Process | None = None
         self._file = settings.data_dir / "engine.json"
         self._log = settings.data_dir / "logs" / "engine.log"
-        self._vision, self._text, card = _inspect(settings.model)
-        self._threads = settings.threads or card.threads or os.cpu_count() or 1
-        context = settings.context_tokens or card.context
-        self._model = Model(card.name, context, settings.slots, card.min_pixels, card.max_pixels)
         self.address: EngineAddress | None = None  # of the child that answers now
         self._log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._log.write_bytes(b"")
@@ -170,7 +178,7 @@ class Embedded:
         if "url" not in answer:
             await self._end_child()
             raise EngineFailed(answer["error"], answer.get("detail") or last_line(self._log))
-        self._port = int(answer["url"].rpartition(":")[2])
+        self._wishes["port"] = int(answer["url"].rpartition(":")[2])
         self.address = EngineAddress(answer["url"], self._key, child.pid, self._model)
         write_private(self._file, encode(self.address))
 
@@ -199,24 +207,9 @@ class Embedded:
     async def _greet(self, child: Process) -> bytes:
         if child.stdin is None or child.stdout is None:  # never, they are pipes; the types cannot know
             return b""
-        child.stdin.write(self._wishes())
+        child.stdin.write(msgspec.json.encode(self._wishes) + b"\n")
         await child.stdin.drain()
         return await child.stdout.readline()
-
-    def _wishes(self) -> bytes:
-        """One line: llama.cpp's parameters under its own names."""
-        model = self._model
-        wishes: dict[str, Any] = {
-            "model.path": str(self._text), "mmproj.path": str(self._vision), "model_alias": [model.name],
-            "hostnames": [self._bind], "port": self._port, "api_keys": [self._key], "n_parallel": model.slots,
-            "n_ctx": model.context * model.slots, "cpuparams.n_threads": self._threads,
-            "image_min_tokens": model.min_pixels // _PIXELS_PER_TOKEN,
-            "image_max_tokens": model.max_pixels // _PIXELS_PER_TOKEN,
-            "cache_ram_mib": _PROMPT_CACHE_MIB, "n_gpu_layers": 0, "mmproj_use_gpu": False,
-            "fit_params": False,  # it would shrink the context to fit a GPU's memory
-            "ui": False, "endpoint_metrics": True, "verbosity": _WARNINGS,
-        }  # fmt: skip
-        return msgspec.json.encode(wishes) + b"\n"
 
 
 def _inspect(folder: Path) -> tuple[Path, Path, _Card]:

@@ -14,7 +14,6 @@ import sys
 import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,6 +26,7 @@ from storage.settings import CannotRun
 log = logging.getLogger(__name__)
 
 DEMO = Path(__file__).parent / "demo"  # the model that is shipped
+SLOTS = 4
 
 _CHILD = Path(__file__).parent / "embedded_child.py"
 _START_SECONDS = 300.0  # gigabytes of weights come off a slow disk
@@ -48,23 +48,6 @@ class EngineFailed(CannotRun):
 
     def __init__(self, code: str, detail: str = "") -> None:
         super().__init__(code, detail=detail)
-
-
-@dataclass(frozen=True)
-class EmbeddedSettings:
-    """What to serve: a folder with `mmproj*.gguf`, one other `*.gguf` and perhaps `askpix.json`.
-
-    context_tokens is a slot's share and threads what one step may use (0: what the model's card says of itself);
-    port 0 takes any free one.
-    """
-
-    data_dir: Path
-    model: Path = DEMO
-    context_tokens: int = 0
-    slots: int = 4
-    bind: str = "127.0.0.1"
-    port: int = 0
-    threads: int = 0
 
 
 class EngineAddress(Record, frozen=True):
@@ -138,18 +121,26 @@ async def keep(engine: Keepable, ready: Callable[[EngineAddress], None] | None =
 
 
 class Embedded:
-    """One child after another, all behind one address: on the same port with the same key. Raises EngineFailed."""
+    """One child after another, all behind one address: on the same port with the same key.
 
-    def __init__(self, settings: EmbeddedSettings) -> None:
-        vision, text, card = _inspect(settings.model)
-        slots, context = settings.slots, settings.context_tokens or card.context
+    model is a folder with `mmproj*.gguf`, one other `*.gguf` and perhaps `askpix.json`; context_tokens: a slot's share
+    and threads: what one step may use (0: what the model's card says of itself); port 0 takes any free one.
+    Raises EngineFailed for a folder without a model.
+    """
+
+    def __init__(
+        self, data_dir: Path, model: Path = DEMO, context_tokens: int = 0, slots: int = SLOTS, bind: str = "127.0.0.1",
+        port: int = 0, threads: int = 0,
+    ) -> None:  # fmt: skip
+        vision, text, card = _inspect(model)
+        context = context_tokens or card.context
         self._model = Model(card.name, context, slots, card.min_pixels, card.max_pixels)
         self._key = secrets.token_urlsafe(24)
         self._wishes: dict[str, Any] = {  # llama.cpp's parameters under its own names
             "model.path": str(text), "mmproj.path": str(vision), "model_alias": [card.name],
-            "hostnames": [settings.bind], "port": settings.port, "api_keys": [self._key],
+            "hostnames": [bind], "port": port, "api_keys": [self._key],
             "n_parallel": slots, "n_ctx": context * slots,
-            "cpuparams.n_threads": settings.threads or card.threads or os.cpu_count() or 1,
+            "cpuparams.n_threads": threads or card.threads or os.cpu_count() or 1,
             "image_min_tokens": card.min_pixels // _PIXELS_PER_TOKEN,
             "image_max_tokens": card.max_pixels // _PIXELS_PER_TOKEN,
             "cache_ram_mib": _PROMPT_CACHE_MIB, "n_gpu_layers": 0, "mmproj_use_gpu": False,
@@ -157,8 +148,8 @@ class Embedded:
             "ui": False, "endpoint_metrics": True, "verbosity": _WARNINGS,
         }  # fmt: skip
         self._child: Process | None = None
-        self._file = settings.data_dir / "engine.json"
-        self._log = settings.data_dir / "logs" / "engine.log"
+        self._file = data_dir / "engine.json"
+        self._log = data_dir / "logs" / "engine.log"
         self.address: EngineAddress | None = None  # of the child that answers now
         self._log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._log.write_bytes(b"")

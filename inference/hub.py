@@ -19,7 +19,6 @@ from typing import Any
 
 from inference.embedded import EngineFailed
 from inference.launch import Tell
-from storage.tasks import end
 
 WHOLE = "askpix.sha256"
 CHECKPOINT = ("*.json", "*.safetensors", "*.txt", "*.jinja")
@@ -39,15 +38,13 @@ async def obtain(name: str, models: Path, tell: Tell) -> Path:
     child = await asyncio.create_subprocess_exec(
         sys.executable, "-P", "-m", "inference.hub", name, str(folder), stdout=PIPE, stderr=DEVNULL
     )
-    following = asyncio.create_task(_follow(child, folder, tell))
     try:
-        failed = await following
+        failed = await _follow(child, folder, tell)
         await child.wait()
     finally:
         if child.returncode is None:
             child.kill()
             await child.wait()
-        await end([following])
     if failed or child.returncode:
         raise EngineFailed(failed or "model_offline", name)
     return folder

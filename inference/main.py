@@ -74,9 +74,8 @@ async def _choose(storage: StorageSettings, settings: InferenceSettings, tell: T
     folder = await hub.obtain(name, storage.data_dir / "models", tell)
     served = folder.name if name == str(folder) else name
     if not (folder / "config.json").exists():
-        context, slots = settings.context_tokens or 0, settings.concurrency or embedded.EmbeddedSettings.slots
-        served_here = embedded.EmbeddedSettings(storage.data_dir, folder, context, slots, settings.bind)
-        return embedded.Embedded(served_here)
+        context, slots = settings.context_tokens or 0, settings.concurrency or embedded.SLOTS
+        return embedded.Embedded(storage.data_dir, folder, context, slots, settings.bind)
     if not card or not version:
         raise EngineFailed("sglang_missing" if card else "needs_gpu", name)
     wanted = _plan(card, str(folder), settings, version)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from inference.answer import Answerer, FenceLost, Figures, Stop
@@ -79,12 +80,10 @@ class Worker:
         """Wake a waiting claim rather than cancel it: a cancelled one may have taken asks that nobody then holds."""
         self._free.set()
         self._up.set()
-        try:
+        with suppress(*StoreDown):  # TimeoutError is an OSError, and so one of them
             async with asyncio.timeout(PARTING):
                 await self._queue.wake()
                 await asyncio.wait([claiming])
-        except StoreDown:  # TimeoutError is an OSError, and so one of them
-            return
 
     async def _drain(self) -> None:
         """Let answers end, then have each give its claim back; who cannot is cancelled by our caller."""

@@ -49,16 +49,15 @@ class Stores:
 
 @asynccontextmanager
 async def open_stores(
-    url: str, photo_mb: int = 1024, *, lane_limit: int = 100, photo_ttl: int = keys.PHOTO_TTL,
-    history_ttl: int = keys.HISTORY_TTL,
-) -> AsyncGenerator[Stores]:  # fmt: skip
+    url: str, photo_mb: int = 1024, *, photo_ttl: int = keys.PHOTO_TTL, history_ttl: int = keys.HISTORY_TTL
+) -> AsyncGenerator[Stores]:
     """Connect; nothing is sent before the first call."""
     redis = connect(url)
     scripts = Scripts(redis)
     try:
         yield Stores(
-            redis, scripts, Queue(redis, scripts, lane_limit=lane_limit, history_ttl=history_ttl),
-            Replies(redis, scripts), History(redis, history_ttl),
+            redis, scripts, Queue(redis, scripts, history_ttl=history_ttl), Replies(redis, scripts),
+            History(redis, history_ttl),
             Images(redis, scripts, photo_mb * 1_000_000, photo_ttl), Health(redis), People(redis, scripts),
         )  # fmt: skip
     finally:

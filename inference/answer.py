@@ -8,9 +8,10 @@ import hmac
 import time
 from collections.abc import AsyncGenerator, Container
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import takewhile
 
+import msgspec
 from msgspec import structs
 
 from inference import budget, prompt
@@ -56,14 +57,13 @@ class Stop:
             self._scope = None
 
 
-@dataclass(slots=True)
-class Figures:
+class Figures(msgspec.Struct):
     """What one answer took: seconds from the claim, tokens by the engine's count."""
 
-    started: float = field(default_factory=time.monotonic)
+    started: float = msgspec.field(default_factory=time.monotonic)
     first: float | None = None
     seconds: float = 0.0
-    generation: Generation = field(default_factory=Generation)
+    generation: Generation = msgspec.field(default_factory=Generation)
 
 
 @dataclass(slots=True)

@@ -119,8 +119,7 @@ class _Props(msgspec.Struct):
     total_slots: int
 
 
-@dataclass(slots=True)
-class Generation:
+class Generation(msgspec.Struct):
     """What is known of one answer when its stream has ended; tokens as the engine counts them."""
 
     prompt_tokens: int = 0
@@ -129,8 +128,7 @@ class Generation:
     finish: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Wishes:
+class Wishes(msgspec.Struct, frozen=True):
     """What the settings ask of the engine; None takes what the engine says of itself."""
 
     model: str | None = None

@@ -96,10 +96,13 @@ class Store:
                     self._start(servers, lock)
                 url = _url(lock)
             try:
-                if await _answers(url):
-                    return url
+                await _ping(url)
             except BusyLoadingError:
                 deadline = clock() + PATIENCE
+            except StoreDown:
+                pass  # it is still starting
+            else:
+                return url
             await asyncio.sleep(POLL)
         raise StoreUnavailable("server_failed", log=str(self._log))
 
@@ -240,16 +243,12 @@ def _url(lock: FileIO) -> str:
     return f"unix://{quote(os.pread(lock.fileno(), 4096, 0))}"
 
 
-async def _answers(url: str) -> bool:
-    """Whether a server answers; raises BusyLoadingError while it still reads its log."""
+async def _ping(url: str) -> None:
+    """Hear from a server; raises StoreDown, BusyLoadingError among it while the server still reads its log."""
     client = connect(url)
     try:
         async with asyncio.timeout(1):
-            return bool(await client.ping())
-    except BusyLoadingError:
-        raise
-    except StoreDown:
-        return False
+            await client.ping()
     finally:
         await client.aclose()
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from redis.exceptions import ResponseError
 
 from storage import keys
@@ -14,8 +14,7 @@ GROUP = "intake"
 CONSUMER = "1"  # one reader a group: its restart reads its own pending entries again
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """One raw update and its place in the stream."""
 
     id: str

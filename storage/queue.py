@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
@@ -18,16 +17,14 @@ State = Literal["ok", "cancelled", "lost"]
 Amended = Literal["ok", "changed", "older"]
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(msgspec.Struct, frozen=True):
     """One ask in a worker's hands; writes are accepted under this fence only."""
 
     ask: Ask
     fence: int
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(msgspec.Struct, frozen=True):
     """An ask that was enqueued once. `known`: its question is; else it was forgotten and `ask` is all but that."""
 
     ask: Ask

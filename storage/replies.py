@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
 
 import msgspec
 from msgspec import structs
@@ -24,8 +23,7 @@ class Notice(msgspec.Struct, frozen=True):
     event: Event
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(msgspec.Struct, frozen=True):
     """A final event in the outbox; it stays there until `delivered`, or until its ask is asked anew."""
 
     entry: str
@@ -34,8 +32,7 @@ class Finished:
     fence: int = 1 << 53  # of an entry without one, which an older askpix wrote
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(msgspec.Struct, frozen=True):
     """How far an ask is: whether it waits or runs, its fence (0: never claimed) and the text under it."""
 
     ask: Ask

@@ -66,8 +66,11 @@ def _settings(kind: type[T]) -> T:
         _fail(_say(f"cli.{error.code}", **error.details, meaning=meaning), 2)
 
 
-def _run(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
-    """Run a role or a command until it ends or is told to; what cannot start says so in one sentence."""
+def _run(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]], known: Mapping[type[Exception], str] = {}) -> None:
+    """Run a role or a command until it ends or is told to; what cannot start says so in one sentence.
+
+    `known` are the sentences of its own errors.
+    """
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(run_until_signal(main))
@@ -75,6 +78,8 @@ def _run(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
         _fail(_say(f"cli.{error.code}", **error.details))
     except StoreDown:
         _fail(_say("cli.store_down"))
+    except tuple(known) as error:
+        _fail(known[type(error)])
 
 
 @app.command()
@@ -107,10 +112,7 @@ def telegram() -> None:
     if not bots.telegram_token:
         _fail(_say("cli.no_token"))
     setup(storage.log_level, [bots.telegram_token])
-    try:
-        _run(partial(serve, storage, bots))
-    except BadToken:
-        _fail(_say("cli.bad_token"))
+    _run(partial(serve, storage, bots), {BadToken: _say("cli.bad_token")})
 
 
 @app.command()
@@ -122,12 +124,8 @@ def discord() -> None:
     if not bots.discord_token:
         _fail(_say("cli.no_discord_token"))
     setup(storage.log_level, [bots.discord_token])
-    try:
-        _run(partial(serve, storage, bots))
-    except BadToken:
-        _fail(_say("cli.bad_discord_token"))
-    except NoIntent:
-        _fail(_say("cli.no_intent"))
+    known: dict[type[Exception], str] = {BadToken: _say("cli.bad_discord_token"), NoIntent: _say("cli.no_intent")}
+    _run(partial(serve, storage, bots), known)
 
 
 @app.command()

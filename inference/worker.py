@@ -6,7 +6,8 @@ import asyncio
 import logging
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+
+import msgspec
 
 from inference.answer import Answerer, FenceLost, Figures, Stop
 from inference.engine import Engine, EngineDown, EngineError
@@ -24,12 +25,11 @@ PARTING = 2.0  # seconds for a last word with the store; what it did not hear, t
 SMOOTHING = 0.2  # weight of the newest answer in the measured speed
 
 
-@dataclass(slots=True)
-class Held:
+class Held(msgspec.Struct):
     """One claim in work."""
 
     claim: Claim
-    stop: Stop = field(default_factory=Stop)
+    stop: Stop = msgspec.field(default_factory=Stop)
     task: asyncio.Task[None] | None = None
 
 

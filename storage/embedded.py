@@ -63,6 +63,7 @@ class Store:
         self._given = url
         self._root = data_dir.resolve()
         self._folder = self._root / "valkey"
+        self._log = self._root / "logs" / "valkey.log"
         self._held = AsyncExitStack()
 
     async def __aenter__(self) -> str:
@@ -154,10 +155,6 @@ class Store:
                 stdout=output, stderr=output, timeout=PATIENCE,
                 check=False,  # a server that did not start has left its lock, and that is what is looked at
             )  # fmt: skip
-
-    @property
-    def _log(self) -> Path:
-        return self._root / "logs" / "valkey.log"
 
     def _socket(self) -> Path:
         _make_private(self._folder)

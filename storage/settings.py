@@ -122,11 +122,8 @@ def present(settings: Any) -> Iterator[tuple[str, Any, bool]]:
 
 def variables(kind: type[Any]) -> frozenset[str]:
     """The full names of a settings class's variables, the _FILE forms of its secrets included."""
-    found: set[str] = set()
-    for item in fields(kind):
-        name = PREFIX + item.metadata["env"]
-        found |= {name, f"{name}_FILE"} if item.metadata["secret"] else {name}
-    return frozenset(found)
+    secret = {PREFIX + item.metadata["env"]: item.metadata["secret"] for item in fields(kind)}
+    return frozenset(secret) | {f"{name}_FILE" for name in secret if secret[name]}
 
 
 def check_names(environ: Mapping[str, str], kinds: tuple[type[Any], ...]) -> None:

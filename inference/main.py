@@ -12,7 +12,7 @@ import msgspec
 from inference import embedded, hub, launch, plan
 from inference.answer import Answerer
 from inference.embedded import EngineFailed
-from inference.engine import Engine, EngineAddress, Wishes
+from inference.engine import Engine, EngineAddress
 from inference.launch import Tell
 from inference.settings import InferenceSettings
 from inference.worker import Worker
@@ -35,9 +35,9 @@ async def work(storage: StorageSettings, settings: InferenceSettings, stop: asyn
         found = embedded.read_address(storage.data_dir)
         return EngineAddress(found.url, found.key, found.model) if found else None
 
-    wishes = Wishes(settings.model if settings.engine_url else None, settings.concurrency, settings.context_tokens)
+    model = settings.model if settings.engine_url else None
     made: list[Worker] = []
-    async with Engine(address, wishes) as engine:
+    async with Engine(address, model=model, slots=settings.concurrency, context=settings.context_tokens) as engine:
         async with living(storage, "worker", lambda: made[0].figures() if made else {}) as (stores, name):
             secret = await stores.health.secret()
             answerer = Answerer(engine, stores.queue, stores.replies, stores.history, stores.images, secret)

@@ -165,12 +165,11 @@ class Queue:
 
     async def cancelled(self) -> AsyncGenerator[tuple[str, int]]:
         """Id and fence of running asks as they are stopped or asked anew; a hint, `renew` says it again."""
-        async with self._redis.pubsub() as pubsub:
+        async with self._redis.pubsub(ignore_subscribe_messages=True) as pubsub:
             await pubsub.subscribe(keys.CONTROL)
             async for message in pubsub.listen():
-                if message["type"] == "message":
-                    fence, _, id = message["data"].decode().partition(" ")
-                    yield id, int(fence)
+                fence, _, id = message["data"].decode().partition(" ")
+                yield id, int(fence)
 
     async def places(self, ids: Sequence[str]) -> list[int | None]:
         """For each ask how many are served before it; None when it does not wait."""

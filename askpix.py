@@ -41,10 +41,6 @@ def _say(code: str, **args: object) -> str:
     return say(language_of(environ.get("LC_ALL") or environ.get("LC_MESSAGES") or environ.get("LANG")), code, **args)
 
 
-def _language() -> str:
-    return _say("language")
-
-
 def _fail(sentence: str, status: int = 1) -> NoReturn:
     typer.echo(sentence, err=True)
     raise typer.Exit(status)
@@ -258,11 +254,11 @@ async def _ask(photos: list[str], question: str, go_on: bool, stop: asyncio.Even
 
         async def answered() -> NoReturn:
             try:
-                final = await Terminal(stores, screen, _language()).ask(photos, question, go_on=go_on)
+                final = await Terminal(stores, screen, _say("language")).ask(photos, question, go_on=go_on)
             except Refused as error:
                 _fail(_say(error.code, **error.details))
             if not isinstance(final, Done):
-                typer.echo(ending(_language(), final), err=True)
+                typer.echo(ending(_say("language"), final), err=True)
             model = await stores.health.model()
             if model and model.demo and sys.stderr.isatty():
                 typer.echo(_say("cli.demo_model"), err=True)

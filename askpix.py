@@ -18,15 +18,13 @@ import uvloop
 
 from bots.phrases import language_of, say
 from bots.settings import BotSettings, WebSettings
-from inference.embedded import EngineFailed
 from inference.settings import InferenceSettings
 from storage.connection import StoreDown, persist
-from storage.embedded import StoreUnavailable
 from storage.heartbeat import roles
 from storage.limits import Rules
 from storage.logs import last_line, setup
 from storage.roles import Role, Supervisor, environment, run_until_signal
-from storage.settings import PREFIX, BadSetting, StorageSettings, check_names, present, read, variables
+from storage.settings import PREFIX, BadSetting, CannotRun, StorageSettings, check_names, present, read, variables
 from storage.stores import Stores, opened
 from storage.tasks import end, first_of
 
@@ -41,10 +39,6 @@ app = typer.Typer(name="askpix", no_args_is_help=True, add_completion=False, pre
 def _say(code: str, **args: object) -> str:
     environ = os.environ
     return say(language_of(environ.get("LC_ALL") or environ.get("LC_MESSAGES") or environ.get("LANG")), code, **args)
-
-
-def _language() -> str:
-    return _say("language")
 
 
 def _fail(sentence: str, status: int = 1) -> NoReturn:
@@ -68,29 +62,30 @@ def _settings(kind: type[T]) -> T:
         _fail(_say(f"cli.{error.code}", **error.details, meaning=meaning), 2)
 
 
-def _run(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
-    """Run a role or a command until it ends or is told to; what cannot start says so in one sentence."""
+def _run(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]], known: Mapping[type[Exception], str] = {}) -> None:
+    """Run a role or a command until it ends or is told to; what cannot start says so in one sentence.
+
+    `known` are the sentences of its own errors.
+    """
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(run_until_signal(main))
-    except StoreUnavailable as error:
+    except CannotRun as error:
         _fail(_say(f"cli.{error.code}", **error.details))
     except StoreDown:
         _fail(_say("cli.store_down"))
+    except tuple(known) as error:
+        _fail(known[type(error)])
 
 
 @app.command()
 def worker() -> None:
     """Run a worker."""
-    from inference.answer import ContextTooSmall
     from inference.main import work
 
     storage, inference = _settings(StorageSettings), _settings(InferenceSettings)
     setup(storage.log_level, [inference.engine_key or ""])
-    try:
-        _run(partial(work, storage, inference))
-    except ContextTooSmall as error:
-        _fail(_say("cli.context_too_small", context=error.context, least=error.least))
+    _run(partial(work, storage, inference))
 
 
 @app.command()
@@ -101,10 +96,7 @@ def engine() -> None:
 
     storage, inference = _settings(StorageSettings), _settings(InferenceSettings)
     setup(storage.log_level, [])
-    try:
-        _run(lambda stop: serve(storage, inference, stop, partial(progress, _say)))
-    except EngineFailed as error:
-        _fail(_say(f"cli.{error.code}", detail=error.detail))
+    _run(lambda stop: serve(storage, inference, stop, partial(progress, _say)))
 
 
 @app.command()
@@ -116,10 +108,7 @@ def telegram() -> None:
     if not bots.telegram_token:
         _fail(_say("cli.no_token"))
     setup(storage.log_level, [bots.telegram_token])
-    try:
-        _run(partial(serve, storage, bots))
-    except BadToken:
-        _fail(_say("cli.bad_token"))
+    _run(partial(serve, storage, bots), {BadToken: _say("cli.bad_token")})
 
 
 @app.command()
@@ -131,12 +120,8 @@ def discord() -> None:
     if not bots.discord_token:
         _fail(_say("cli.no_discord_token"))
     setup(storage.log_level, [bots.discord_token])
-    try:
-        _run(partial(serve, storage, bots))
-    except BadToken:
-        _fail(_say("cli.bad_discord_token"))
-    except NoIntent:
-        _fail(_say("cli.no_intent"))
+    known: dict[type[Exception], str] = {BadToken: _say("cli.bad_discord_token"), NoIntent: _say("cli.no_intent")}
+    _run(partial(serve, storage, bots), known)
 
 
 @app.command()
@@ -252,40 +237,34 @@ def ask(
     for photo in photos:
         if not Path(photo).is_file():
             _fail(_say("cli.no_such_file", path=photo))
-    status: list[int] = []
-    _run(partial(_ask, photos, question, go_on, status))
-    raise typer.Exit(status[0] if status else 130)
+    _run(partial(_ask, photos, question, go_on))
+    raise typer.Exit(130)  # it was told to stop
 
 
-async def _ask(photos: list[str], question: str, go_on: bool, status: list[int], stop: asyncio.Event) -> None:
-    from bots.terminal import BadPhoto, Terminal, screen
+async def _ask(photos: list[str], question: str, go_on: bool, stop: asyncio.Event) -> None:
+    from bots.terminal import Screen, Terminal
     from bots.wording import ending
     from storage.messages import Done, Refused
 
     storage = _settings(StorageSettings)
-    shown = screen(sys.stdout, sys.stderr)
-    async with opened(storage) as stores, _service(stores, storage, shown.progress) as started:
+    screen = Screen(sys.stdout, sys.stderr)
+    async with opened(storage) as stores, _service(stores, storage, screen.progress) as started:
         if not started:
             _fail(_say("cli.service_down", path=storage.data_dir / "logs"))
-        asking = asyncio.create_task(Terminal(stores, shown, _language()).ask(photos, question, go_on=go_on))
-        stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait([asking, stopping], return_when=asyncio.FIRST_COMPLETED)
-        await end([stopping] if asking.done() else [stopping, asking])
-        if asking.cancelled():
-            return
-        try:
-            final = asking.result()
-        except BadPhoto as error:
-            why = _say(error.refusal.code, **error.refusal.details)
-            _fail(_say("cli.bad_photo", path=error.path, why=why))
-        except Refused as error:
-            _fail(_say(error.code, **error.details))
-        if not isinstance(final, Done):
-            typer.echo(ending(_language(), final), err=True)
-        status.append(0 if isinstance(final, Done) else 1)
-        model = await stores.health.model()
-        if model and model.demo and sys.stderr.isatty():
-            typer.echo(_say("cli.demo_model"), err=True)
+
+        async def answered() -> NoReturn:
+            try:
+                final = await Terminal(stores, screen, _say("language")).ask(photos, question, go_on=go_on)
+            except Refused as error:
+                _fail(_say(error.code, **error.details))
+            if not isinstance(final, Done):
+                typer.echo(ending(_say("language"), final), err=True)
+            model = await stores.health.model()
+            if model and model.demo and sys.stderr.isatty():
+                typer.echo(_say("cli.demo_model"), err=True)
+            raise typer.Exit(0 if isinstance(final, Done) else 1)
+
+        await first_of(answered(), stop.wait())
 
 
 @asynccontextmanager
@@ -332,8 +311,8 @@ def plan(
     os.environ.update({PREFIX + name: str(value) for name, value in given if value is not None})
     try:
         found = asyncio.run(planned(_settings(InferenceSettings)))
-    except EngineFailed as error:
-        _fail(_say(f"cli.{error.code}", detail=error.detail), 2)
+    except CannotRun as error:
+        _fail(_say(f"cli.{error.code}", **error.details), 2)
     raise typer.Exit(show_plan(found, _say, as_json=as_json))
 
 

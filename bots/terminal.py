@@ -5,62 +5,48 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TextIO
 
 from bots.photos import prepare
+from bots.phrases import say
 from bots.wording import ending, waiting
-from storage.connection import RETRY, StoreDown, forever
+from storage.connection import forever, persist
 from storage.messages import Address, Ask, Delta, Done, Event, Final, Photo, Queued, Refused, Started, Turn, Waiting
 from storage.stores import Stores
+from storage.tasks import end
 
 PLATFORM = "terminal"
 PERSON = "terminal:owner"
 LOOK = 0.5  # seconds between looks at the queue and the engine
 
 
-class BadPhoto(Exception):
-    """A photo on the command line cannot be taken."""
-
-    def __init__(self, path: str, refusal: Refused) -> None:
-        super().__init__(path)
-        self.path = path
-        self.refusal = refusal
-
-
-@dataclass(frozen=True, slots=True)
 class Screen:
-    """Where the answer goes: `write` takes its text, `progress` one short line that the next one replaces.
+    """Where the answer goes, on the standard streams.
 
     Without `stream` the answer is written whole, at the end: what went into a pipe cannot be taken back.
     """
 
-    write: Callable[[str], None]
-    progress: Callable[[str], None]
-    stream: bool
+    def __init__(self, out: TextIO, progress: TextIO) -> None:
+        self.stream = out.isatty()
+        self._out = out
+        self._progress = progress
+        self._shown = False
 
+    def write(self, text: str) -> None:
+        """Write a piece of the answer."""
+        self._out.write(text)
+        self._out.flush()
 
-def screen(out: TextIO, progress: TextIO) -> Screen:
-    """A screen on the standard streams; progress is shown to a person only."""
-
-    def write(text: str) -> None:
-        out.write(text)
-        out.flush()
-
-    shown = False
-
-    def line(text: str) -> None:
-        nonlocal shown
+    def progress(self, text: str) -> None:
+        """Show a person one short line, which the next one replaces."""
         # Only a line of ours is erased: the answer may stand on this one.
-        if progress.isatty() and (text or shown):
-            progress.write("\r\x1b[K" + text)
-            progress.flush()
-        shown = bool(text)
-
-    return Screen(write, line, out.isatty())
+        if self._progress.isatty() and (text or self._shown):
+            self._progress.write("\r\x1b[K" + text)
+            self._progress.flush()
+        self._shown = bool(text)
 
 
 class Terminal:
@@ -75,7 +61,7 @@ class Terminal:
         self._fence = 0
 
     async def ask(self, photos: Sequence[str], question: str, *, go_on: bool = False) -> Final:
-        """Ask and stream; returns how it ended. Raises BadPhoto and Refused; when cancelled the ask is stopped too."""
+        """Ask and stream; returns how it ended. Raises Refused; when cancelled the ask is stopped too."""
         session = secrets.token_hex(8)
         outbox = f"{PLATFORM}:{session}"
         former = await self._stores.history.latest(PERSON) if go_on else None
@@ -93,14 +79,12 @@ class Terminal:
         try:
             await listening.wait()
             await self._stores.queue.enqueue(ask, passing=True)
-            final = await self._end(ask)
+            final = await persist(partial(self._end, ask))
         except asyncio.CancelledError:
             await self._stores.queue.cancel(ask.lane)
             raise
         finally:
-            following.cancel()
-            looking.cancel()
-            await asyncio.gather(following, looking, return_exceptions=True)
+            await end([following, looking])
         self._show(final)
         return final
 
@@ -112,7 +96,8 @@ class Terminal:
                 data = await asyncio.to_thread(Path(path).read_bytes)
                 prepared = await asyncio.to_thread(prepare, data, limits)
             except Refused as refusal:
-                raise BadPhoto(path, refusal) from refusal
+                why = say(self._language, refusal.code, **refusal.details)
+                raise Refused("cli.bad_photo", path=path, why=why) from refusal
             await self._stores.images.put(PERSON, prepared.photo, prepared.data)
             found.append(prepared.photo)
         return tuple(found)
@@ -120,13 +105,10 @@ class Terminal:
     async def _end(self, ask: Ask) -> Final:
         replies = self._stores.replies
         while True:
-            try:
-                # What was read before the store went away, then what comes.
-                for finished in await replies.pending(ask.outbox) or await replies.finished(ask.outbox):
-                    await replies.delivered(ask.outbox, finished)
-                    return finished.event
-            except StoreDown:
-                await asyncio.sleep(RETRY)
+            # What was read before the store went away, then what comes.
+            for finished in await replies.pending(ask.outbox) or await replies.finished(ask.outbox):
+                await replies.delivered(ask.outbox, finished)
+                return finished.event
 
     async def _follow(self, ask: Ask, listening: asyncio.Event) -> None:
         async for notice in self._stores.replies.listen(ask.outbox):
@@ -154,11 +136,9 @@ class Terminal:
 
     def _show(self, final: Final) -> None:
         self._screen.progress("")
-        words = ending(self._language, final)
         if isinstance(final, Done):
-            self._print(words)
-            self._screen.write("\n")
-        elif self._written:
+            self._print(ending(self._language, final))
+        if self._written:
             self._screen.write("\n")
 
     async def _look(self, ask: Ask) -> None:

@@ -119,23 +119,13 @@ class _Props(msgspec.Struct):
     total_slots: int
 
 
-@dataclass(slots=True)
-class Generation:
+class Generation(msgspec.Struct):
     """What is known of one answer when its stream has ended; tokens as the engine counts them."""
 
     prompt_tokens: int = 0
     cached_tokens: int = 0
     tokens: int = 0
     finish: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Wishes:
-    """What the settings ask of the engine; None takes what the engine says of itself."""
-
-    model: str | None = None
-    slots: int | None = None
-    context: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,11 +161,17 @@ class _Server:
 
 
 class Engine:
-    """One engine at an address that may change while we run (the embedded engine's port). Owns one pooled client."""
+    """One engine at an address that may change while we run (the embedded engine's port). Owns one pooled client.
 
-    def __init__(self, address: Callable[[], EngineAddress | None], wishes: Wishes | None = None) -> None:
+    model, slots and context go before what the engine says of itself.
+    """
+
+    def __init__(
+        self, address: Callable[[], EngineAddress | None], *, model: str | None = None, slots: int | None = None,
+        context: int | None = None,
+    ) -> None:  # fmt: skip
         self._address = address
-        self._wishes = wishes or Wishes()
+        self._model, self._slots, self._context = model, slots, context
         self._server: _Server | None = None
 
     async def __aenter__(self) -> Engine:
@@ -194,12 +190,12 @@ class Engine:
         if models is None or not models.data:
             raise EngineDown("the engine serves no model")
         listed = models.data[0]
-        name = self._wishes.model or listed.id
+        name = self._model or listed.id
         if served is None or server.name != name:
             served = server.address.model or await self._describe(server, name, listed)
             server.name, server.counted = name, {}
         server.served = served
-        context, slots = self._wishes.context or served.context, self._wishes.slots or served.slots
+        context, slots = self._context or served.context, self._slots or served.slots
         return msgspec.structs.replace(served, context=context, slots=slots)
 
     async def count(self, text: str) -> int:

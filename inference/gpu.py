@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,32 +21,20 @@ class Gpu:
     watts: float
 
 
-@contextmanager
-def _open() -> Generator[bool]:
+def seen() -> Gpu | None:
+    """The first GPU, or None. Takes some milliseconds."""
     try:
         _nvml.nvmlInit()
     except _nvml.NVMLError:
-        yield False
-        return
+        return None
     try:
-        yield True
+        card = _nvml.nvmlDeviceGetHandleByIndex(0)
+        memory = _nvml.nvmlDeviceGetMemoryInfo(card)
+        watts = 0.0
+        with suppress(_nvml.NVMLError):
+            watts = _nvml.nvmlDeviceGetPowerUsage(card) / 1000
+        return Gpu(str(_nvml.nvmlDeviceGetName(card)), int(memory.total) // 2**20, int(memory.used) // 2**20, watts)
+    except _nvml.NVMLError:
+        return None
     finally:
         _nvml.nvmlShutdown()
-
-
-def seen() -> Gpu | None:
-    """The first GPU, or None. Takes some milliseconds."""
-    with _open() as there:
-        if not there:
-            return None
-        try:
-            card = _nvml.nvmlDeviceGetHandleByIndex(0)
-            memory = _nvml.nvmlDeviceGetMemoryInfo(card)
-            name, total, used = _nvml.nvmlDeviceGetName(card), int(memory.total), int(memory.used)
-        except _nvml.NVMLError:
-            return None
-        try:
-            watts = _nvml.nvmlDeviceGetPowerUsage(card) / 1000
-        except _nvml.NVMLError:
-            watts = 0.0
-    return Gpu(str(name), total // 2**20, used // 2**20, watts)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from dataclasses import dataclass, field
+from contextlib import suppress
+
+import msgspec
 
 from inference.answer import Answerer, FenceLost, Figures, Stop
 from inference.engine import Engine, EngineDown, EngineError
-from storage.connection import RETRY, StoreDown, persist
+from storage.connection import RETRY, StoreDown, forever, persist
 from storage.health import Health
 from storage.messages import Model
 from storage.queue import Claim, Queue
@@ -23,12 +25,11 @@ PARTING = 2.0  # seconds for a last word with the store; what it did not hear, t
 SMOOTHING = 0.2  # weight of the newest answer in the measured speed
 
 
-@dataclass(slots=True)
-class Held:
+class Held(msgspec.Struct):
     """One claim in work."""
 
     claim: Claim
-    stop: Stop = field(default_factory=Stop)
+    stop: Stop = msgspec.field(default_factory=Stop)
     task: asyncio.Task[None] | None = None
 
 
@@ -46,8 +47,7 @@ class Worker:
         self._free = asyncio.Event()
         self._held: dict[str, Held] = {}
         self._careful = False  # the engine broke: one ask at a time, or the one that broke it takes others with it
-        self._seconds: float | None = None
-        self._first: float | None = None
+        self._speeds: dict[str, float] = {}  # "first" and "seconds" of an answer, smoothed
         self._last_error = ""
 
     def figures(self) -> dict[str, str | int | float]:
@@ -56,15 +56,12 @@ class Worker:
         found: dict[str, str | int | float] = {"engine": state, "running": len(self._held), "error": self._last_error}
         if self._model:
             found |= {"model": self._model.name, "slots": self._model.slots}
-        if self._seconds is not None:
-            found["seconds"] = round(self._seconds, 3)
-        if self._first is not None:
-            found["first"] = round(self._first, 3)
-        return found
+        return found | {name: round(seconds, 3) for name, seconds in self._speeds.items()}
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop`, then drain. Raises ContextTooSmall."""
-        loops = [asyncio.create_task(loop()) for loop in (self._probe, self._renew, self._hear_stops)]
+        """Work until `stop`, then drain. Raises CannotRun."""
+        works = (self._probe(), forever(self._renew), forever(self._hear_stops))
+        loops = [asyncio.create_task(work) for work in works]
         claiming = asyncio.create_task(self._claim(stop))
         stopping = asyncio.create_task(stop.wait())
         try:
@@ -83,12 +80,10 @@ class Worker:
         """Wake a waiting claim rather than cancel it: a cancelled one may have taken asks that nobody then holds."""
         self._free.set()
         self._up.set()
-        try:
+        with suppress(*StoreDown):  # TimeoutError is an OSError, and so one of them
             async with asyncio.timeout(PARTING):
                 await self._queue.wake()
                 await asyncio.wait([claiming])
-        except StoreDown:  # TimeoutError is an OSError, and so one of them
-            return
 
     async def _drain(self) -> None:
         """Let answers end, then have each give its claim back; who cannot is cancelled by our caller."""
@@ -164,8 +159,9 @@ class Worker:
 
     def _measure(self, figures: Figures) -> None:
         if figures.first is not None:
-            self._first = _smooth(self._first, figures.first)
-            self._seconds = _smooth(self._seconds, figures.seconds)
+            for name, new in (("first", figures.first), ("seconds", figures.seconds)):
+                old = self._speeds.get(name, new)
+                self._speeds[name] = old + SMOOTHING * (new - old)
 
     def _engine_is_down(self, error: EngineError) -> None:
         self._last_error = str(error)
@@ -193,10 +189,7 @@ class Worker:
         while True:
             await asyncio.sleep(self._queue.lease / 4)
             held = list(self._held.values())
-            try:
-                states = await self._queue.renew([each.claim for each in held])
-            except StoreDown:
-                continue
+            states = await self._queue.renew([each.claim for each in held])
             for each, state in zip(held, states, strict=True):
                 if state == "cancelled":
                     each.stop.request()
@@ -204,15 +197,7 @@ class Worker:
                     each.task.cancel()
 
     async def _hear_stops(self) -> None:
-        while True:
-            try:
-                async for id, fence in self._queue.cancelled():
-                    held = self._held.get(id)
-                    if held and held.claim.fence == fence:
-                        held.stop.request()
-            except StoreDown:
-                await asyncio.sleep(RETRY)
-
-
-def _smooth(old: float | None, new: float) -> float:
-    return new if old is None else old + SMOOTHING * (new - old)
+        async for id, fence in self._queue.cancelled():
+            held = self._held.get(id)
+            if held and held.claim.fence == fence:
+                held.stop.request()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
@@ -18,16 +17,14 @@ State = Literal["ok", "cancelled", "lost"]
 Amended = Literal["ok", "changed", "older"]
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(msgspec.Struct, frozen=True):
     """One ask in a worker's hands; writes are accepted under this fence only."""
 
     ask: Ask
     fence: int
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(msgspec.Struct, frozen=True):
     """An ask that was enqueued once. `known`: its question is; else it was forgotten and `ask` is all but that."""
 
     ask: Ask
@@ -124,7 +121,7 @@ class Queue:
 
     async def wake(self) -> None:
         """End one waiting claim."""
-        await self._push_wake()
+        await self._redis.execute_command("LPUSH", keys.WAKE, 1)
 
     async def renew(self, held: Sequence[Claim]) -> list[State]:
         """Extend the leases of claims; says of each whether it still stands, was cancelled by its asker, or is lost."""
@@ -168,12 +165,11 @@ class Queue:
 
     async def cancelled(self) -> AsyncGenerator[tuple[str, int]]:
         """Id and fence of running asks as they are stopped or asked anew; a hint, `renew` says it again."""
-        async with self._redis.pubsub() as pubsub:
+        async with self._redis.pubsub(ignore_subscribe_messages=True) as pubsub:
             await pubsub.subscribe(keys.CONTROL)
             async for message in pubsub.listen():
-                if message["type"] == "message":
-                    fence, _, id = message["data"].decode().partition(" ")
-                    yield id, int(fence)
+                fence, _, id = message["data"].decode().partition(" ")
+                yield id, int(fence)
 
     async def places(self, ids: Sequence[str]) -> list[int | None]:
         """For each ask how many are served before it; None when it does not wait."""
@@ -191,9 +187,6 @@ class Queue:
 
     def _lease_ms(self) -> int:
         return int(self.lease * 1000)
-
-    async def _push_wake(self) -> None:
-        await self._redis.execute_command("LPUSH", keys.WAKE, 1)
 
 
 def _parts(ask: Ask) -> tuple[bytes, bytes]:

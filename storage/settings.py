@@ -24,18 +24,17 @@ INTERNAL = frozenset({"ASKPIX_SUPERVISOR_FD"})
 T = TypeVar("T")
 
 
-class BadSetting(Exception):
-    """A variable is unknown or its value cannot be used; `code` and `details` name the sentence that says so."""
+class CannotRun(Exception):
+    """A process cannot do its work here; `code` and `details` name the sentence that says why."""
 
     def __init__(self, code: str, **details: str) -> None:
-        super().__init__(code)
+        super().__init__(": ".join((code, *details.values())))
         self.code = code
         self.details = details
 
 
-def text(value: str) -> str:
-    """Any text."""
-    return value
+class BadSetting(CannotRun):
+    """A variable is unknown or its value cannot be used."""
 
 
 def switch(value: str) -> bool:
@@ -110,7 +109,7 @@ def folder(value: str) -> Path:
         raise ValueError(value) from error
 
 
-def setting(env: str, default: Any, parse: Callable[[str], Any] = text, *, secret: bool = False) -> Any:
+def setting(env: str, default: Any, parse: Callable[[str], Any] = str, *, secret: bool = False) -> Any:
     """A dataclass field read from ASKPIX_<env>; a secret stays out of repr and out of `askpix settings`."""
     return field(default=default, repr=not secret, metadata={"env": env, "parse": parse, "secret": secret})
 
@@ -123,11 +122,8 @@ def present(settings: Any) -> Iterator[tuple[str, Any, bool]]:
 
 def variables(kind: type[Any]) -> frozenset[str]:
     """The full names of a settings class's variables, the _FILE forms of its secrets included."""
-    found: set[str] = set()
-    for item in fields(kind):
-        name = PREFIX + item.metadata["env"]
-        found |= {name, f"{name}_FILE"} if item.metadata["secret"] else {name}
-    return frozenset(found)
+    secret = {PREFIX + item.metadata["env"]: item.metadata["secret"] for item in fields(kind)}
+    return frozenset(secret) | {f"{name}_FILE" for name in secret if secret[name]}
 
 
 def check_names(environ: Mapping[str, str], kinds: tuple[type[Any], ...]) -> None:

@@ -19,7 +19,7 @@ from storage.limits import Limits, Rules
 from storage.people import People
 from storage.queue import Queue
 from storage.replies import Replies
-from storage.roles import Instance
+from storage.roles import instance
 from storage.settings import StorageSettings
 
 SWEEP = 3600.0  # seconds between clearings of the photo index
@@ -49,16 +49,15 @@ class Stores:
 
 @asynccontextmanager
 async def open_stores(
-    url: str, photo_mb: int = 1024, *, lane_limit: int = 100, photo_ttl: int = keys.PHOTO_TTL,
-    history_ttl: int = keys.HISTORY_TTL,
-) -> AsyncGenerator[Stores]:  # fmt: skip
+    url: str, photo_mb: int = 1024, *, photo_ttl: int = keys.PHOTO_TTL, history_ttl: int = keys.HISTORY_TTL
+) -> AsyncGenerator[Stores]:
     """Connect; nothing is sent before the first call."""
     redis = connect(url)
     scripts = Scripts(redis)
     try:
         yield Stores(
-            redis, scripts, Queue(redis, scripts, lane_limit=lane_limit, history_ttl=history_ttl),
-            Replies(redis, scripts), History(redis, history_ttl),
+            redis, scripts, Queue(redis, scripts, history_ttl=history_ttl), Replies(redis, scripts),
+            History(redis, history_ttl),
             Images(redis, scripts, photo_mb * 1_000_000, photo_ttl), Health(redis), People(redis, scripts),
         )  # fmt: skip
     finally:
@@ -80,7 +79,7 @@ async def living(
     settings: StorageSettings, role: str, figures: Callable[[], Figures]
 ) -> AsyncGenerator[tuple[Stores, str]]:
     """What every role needs: its stores, its stable name, and a heartbeat while it lives."""
-    with Instance(settings.data_dir, role) as name:
+    with instance(settings.data_dir, role) as name:
         async with opened(settings) as stores, Schedule() as schedule:
             async with Heartbeat(stores.redis, schedule, name, role, version("askpix"), figures):
                 schedule.every(SWEEP, stores.images.sweep)

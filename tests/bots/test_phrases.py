@@ -24,8 +24,9 @@ SOURCES = [
     ROOT / "askpix.py",
     *(file for folder in FOLDERS for file in folder.rglob("*.py") if "demo" not in file.parts),
 ]
-SAYING = {"say", "_say", "Refused", "Failed", "Waiting", "StoreUnavailable", "BadSetting", "EngineFailed"}
-OF_THE_COMMAND_LINE = {"StoreUnavailable", "BadSetting", "EngineFailed"}  # whose codes it puts behind "cli."
+SAYING = {"say", "_say", "Refused", "Failed", "Waiting", "CannotRun", "StoreUnavailable", "BadSetting", "EngineFailed"}
+# Whose codes it puts behind "cli."
+OF_THE_COMMAND_LINE = {"CannotRun", "StoreUnavailable", "BadSetting", "EngineFailed"}
 
 
 def placeholders(sentence: str) -> set[str]:

@@ -40,7 +40,7 @@ class Delivery:
         self._queue = stores.queue
         self._health = stores.health
         self._outbox = surface.platform
-        files = Files(surface, stores)
+        files = Files(surface.fetch, stores)
         results = Results(files, stores)
         self.tools = Tools(surface, stores.replies, stores.queue, Pace(), files, results, self._outbox)
         self._followers: dict[str, Follower] = {}

@@ -17,7 +17,7 @@ from bots.photos import kind_of
 from bots.phrases import say
 from bots.rendering import render
 from bots.surface import Button
-from bots.tasks import TASKS
+from bots.tasks import TASKS, worded
 from bots.videos import contact_sheet
 from storage.messages import Ask, Photo, Refused, Turn
 from storage.stores import Stores
@@ -113,8 +113,9 @@ class Results:
             found = await self._files.store(ask.person, await asyncio.to_thread(pointing.crop, data, box), room.limits)
         except Refused:
             return None
-        question = ask.then or ask.question.text
-        turn = Turn("user", say(ask.language, "task.part", question=question), (structs.replace(found, source=PART),))
+        model = await self._stores.health.model()
+        words = worded("part", ask.then or ask.question.text, ask.language, model)
+        turn = Turn("user", words, (structs.replace(found, source=PART),))
         return structs.replace(ask, question=turn, task="", then="", notes=())
 
     async def photo(self, ask: Ask) -> Photo | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from bots.phrases import phrases, say
-from storage.messages import Refused
+from storage.messages import Model, Refused
 
 
 class Task(NamedTuple):
@@ -49,13 +49,15 @@ def read(text: str) -> tuple[Task | None, str]:
     return (task, argument.strip()) if task else (None, text)
 
 
-def prompt(task: Task, argument: str, language: str, *, demo: bool = False) -> str:
-    """What the model is asked; the demo model knows fewer words.
-
-    Raises Refused("task_<argument>") where the task must have an argument and there is none.
-    """
+def prompt(task: Task, argument: str, language: str, model: Model | None) -> str:
+    """What the model is asked. Raises Refused("task_<argument>") for want of what the task must have."""
     if task.must and not argument:
         raise Refused(f"task_{task.argument}")
     argument = argument or (say(language, f"task.{task.argument}") if task.argument else "")
-    code = f"demo.{task.name}" if demo and f"demo.{task.name}" in phrases(language) else f"task.{task.name}"
-    return say(language, code, argument=argument)
+    return worded(task.name, argument, language, model)
+
+
+def worded(name: str, argument: str, language: str, model: Model | None) -> str:
+    """The prompt of this name; the demo model knows fewer words."""
+    known = model is not None and model.demo and f"demo.{name}" in phrases(language)
+    return say(language, f"{'demo' if known else 'task'}.{name}", argument=argument)

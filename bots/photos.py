@@ -167,7 +167,7 @@ def has_several(data: bytes, kind: str) -> bool:
     """Whether a picture moves, or has more than one page."""
     try:
         return bool(getattr(Image.open(io.BytesIO(data), formats=[kind]), "is_animated", False))
-    except DAMAGE:
+    except (*DAMAGE, Image.DecompressionBombError):
         return False  # prepare() says so
 
 

@@ -32,7 +32,7 @@ AT_ONCE = 2  # readers; the next ones wait
 SECONDS = 60
 _CPU_SECONDS = 120  # several threads decode
 _MEMORY = 2 << 30  # bytes of address space
-_FOUND = 64 << 20  # bytes; the frames of a video are 20 MB at most, the text of a document 30
+_FOUND = 128 << 20  # bytes; 120 frames of 0.8 megapixels are about 40 MB
 
 _Refusal = tuple[str, dict[str, str | int | float]]
 _turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
@@ -44,9 +44,8 @@ async def confined(reader: Callable[Concatenate[bytes, P], T], data: bytes, *arg
     Raises Refused as the reader does, and Refused("too_hard") when it dies, takes too long or answers nonsense.
     """
     name = f"{reader.__module__}:{reader.__name__}"
-    given = msgspec.msgpack.encode((data, args, kwargs))
     async with _turns.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(AT_ONCE)):
-        found = await _run(name, given)
+        found = await _run(name, msgspec.msgpack.encode((data, args, kwargs)))
     try:
         if found[:1] == b"\0":
             code, details = msgspec.msgpack.decode(found[1:], type=_Refusal)

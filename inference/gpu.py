@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -14,12 +14,14 @@ _nvml: Any = nvml
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """The first GPU now: sizes in MiB, power in watts (0 where the card does not say it)."""
+    """The first GPU now: sizes in MiB, watts, busy in percent, celsius (0 where the card does not say it)."""
 
     name: str
     total: int
     used: int
     watts: float
+    busy: int = 0
+    celsius: int = 0
 
 
 @contextmanager
@@ -46,8 +48,14 @@ def seen() -> Gpu | None:
             name, total, used = _nvml.nvmlDeviceGetName(card), int(memory.total), int(memory.used)
         except _nvml.NVMLError:
             return None
-        try:
-            watts = _nvml.nvmlDeviceGetPowerUsage(card) / 1000
-        except _nvml.NVMLError:
-            watts = 0.0
-    return Gpu(str(name), total // 2**20, used // 2**20, watts)
+        watts = _said(lambda: _nvml.nvmlDeviceGetPowerUsage(card)) / 1000
+        busy = _said(lambda: _nvml.nvmlDeviceGetUtilizationRates(card).gpu)
+        celsius = _said(lambda: _nvml.nvmlDeviceGetTemperature(card, _nvml.NVML_TEMPERATURE_GPU))
+    return Gpu(str(name), total // 2**20, used // 2**20, watts, busy, celsius)
+
+
+def _said(ask: Callable[[], int]) -> int:
+    try:
+        return ask()
+    except _nvml.NVMLError:
+        return 0

@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 DOWNLOADS = 8  # at once; each may hold 20 MB and a decoded picture
 DOWNLOAD_TRIES = 5
+ADMIN_FIRST = 1_000_000  # turns in line that an admin's question jumps ahead
 
 _Reasons = dict[str, tuple[Incoming, Refused]]  # by its code, so that each reason is said once; the message it is about
 
@@ -66,22 +67,35 @@ class Asking:
                 if await self._ask_anew(messages, found, refused):
                     return
         started, lane = time.time(), await self._stores.people.of(lead.person)
-        _, epoch = await asyncio.gather(
-            self._limits.take(lane), self._stores.history.enter(lead.person, lead.conversation)
+        counted = lane, lead.id, sum(len(message.photos) for message in messages) + len(lead.quote_photos)
+        admin, epoch = await asyncio.gather(
+            self._limits.take(*counted, lead.person), self._stores.history.enter(lead.person, lead.conversation)
         )
-        question = await self._question(messages, Turn(), refused)
+        try:
+            await self._enqueue(messages, refused, started, lane, epoch, first=admin)
+        except Refused:
+            await self._limits.give_back(*counted)
+            raise
+
+    async def _enqueue(
+        self, messages: Sequence[Incoming], refused: _Reasons, started: float, lane: str, epoch: int, *, first: bool
+    ) -> None:
+        """Make an ask of messages that count as one. Raises Refused."""
+        lead, question = messages[0], await self._question(messages, Turn(), refused)
         ask = Ask(
             id=lead.id, person=lead.person, conversation=lead.conversation, lane=lane,
             outbox=self._surface.platform, where=lead.where, question=question, language=lead.language,
             asked_at=started, epoch=epoch,
         )  # fmt: skip
-        if await self._stores.queue.enqueue(ask):
+        self._stores.health.metrics.asks.labels(self._surface.platform).inc()
+        if await self._stores.queue.enqueue(ask, priority=ADMIN_FIRST if first else 0):
             self._delivery.follow(ask)
         else:  # enqueued before a crash, or before the store's answer was lost
             await self._delivery.resume(ask.id)
 
     async def _refuse(self, message: Incoming, refusal: Refused) -> None:
         """Say why something cannot be taken: of an album each reason once, also when its messages come apart."""
+        self._stores.health.metrics.refusals.labels(refusal.code).inc()
         replies, once = self._stores.replies, message.album and not message.edited
         if once and await replies.mark(message.id, 0, refusal.code):
             return
@@ -102,7 +116,8 @@ class Asking:
             await self._delivery.resume(lead.id)
             return True
         if edited:
-            await self._limits.take(await self._stores.people.of(lead.person))
+            lane = await self._stores.people.of(lead.person)
+            await self._limits.take(lane, f"{lead.id}:{found.fence}", len(found.ask.photos()), lead.person)
         ask = structs.replace(found.ask, question=question, asked_at=time.time())
         answer = await self._stores.queue.amend(ask, found.fence, newest=edited)
         if answer == "older":

@@ -15,6 +15,7 @@ from bots.pace import Pace
 from bots.surface import Surface, SurfaceError
 from storage.connection import forever
 from storage.health import Health, Service
+from storage.logs import about
 from storage.messages import Address, Ask, Queued, Waiting
 from storage.queue import Queue
 from storage.replies import Finished, Replies
@@ -126,6 +127,8 @@ class Delivery:
             follower.status(None)
             if typing and not follower.text:
                 self._spawn(self._adorn(self._surface.typing(follower.ask.where)))
+        elif service.paused:
+            follower.status(Waiting("paused"))
         elif asyncio.get_running_loop().time() - follower.since > SETTLE:
             follower.status(Queued(place, service.eta(place)))
 
@@ -148,6 +151,7 @@ class Delivery:
         self._spawn(self._follow(follower))
 
     async def _follow(self, follower: Follower) -> None:
+        about(follower.ask.id)
         try:
             await follower.run()
         except Exception as error:  # the last guard: one reply's bug must not stop the others; it stays in the outbox

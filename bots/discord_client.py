@@ -14,6 +14,7 @@ import discord
 import msgspec
 from discord import app_commands
 
+from bots.admin import ADMIN_NAMES, WITH_ARGUMENT
 from bots.commands import NAMES
 from bots.discord_reading import file_of, files, of_interaction, of_message
 from bots.phrases import language_of, phrases, say
@@ -50,7 +51,10 @@ class Draft(msgspec.Struct, frozen=True):
     photos: tuple[FileRef, ...]
 
 
-class Press(discord.ui.DynamicItem[discord.ui.Button[Any]], template=r"askpix:(?P<code>stop|again|file|follow)"):
+class Press(
+    discord.ui.DynamicItem[discord.ui.Button[Any]],
+    template=r"askpix:(?P<code>stop|again|file|follow|refresh|pause|drain|resume)",
+):
     """A button under an answer, known by its id whoever made it and when."""
 
     def __init__(self, code: str, label: str = "…") -> None:
@@ -318,10 +322,13 @@ def _commands(client: Client) -> list[Any]:
         code = f"discord.name_{name}"
         return app_commands.Command(name=_named(code), description=_named(f"menu.{name}"), callback=run)
 
-    @app_commands.rename(code=_named("discord.name_code"))
-    @app_commands.describe(code=_named("discord.code"))
-    async def coded(interaction: discord.Interaction, code: str = "") -> None:
-        await client.command(interaction, str(cast("Any", interaction.command).name), code)
+    def argued(what: str) -> Any:
+        @app_commands.rename(argument=_named(f"discord.name_{what}"))
+        @app_commands.describe(argument=_named(f"discord.{what}"))
+        async def run(interaction: discord.Interaction, argument: str = "") -> None:
+            await client.command(interaction, str(cast("Any", interaction.command).name), argument)
+
+        return run
 
     async def plain(interaction: discord.Interaction) -> None:
         await client.command(interaction, str(cast("Any", interaction.command).name))
@@ -341,7 +348,8 @@ def _commands(client: Client) -> list[Any]:
     async def menu(interaction: discord.Interaction, message: discord.Message) -> None:
         await client.menu(interaction, message)
 
-    simple = [described(name, coded if name in WITH_CODE else plain) for name in dict.fromkeys((*NAMES, *WITH_CODE))]
+    takes = {name: argued("code" if name in WITH_CODE else "argument") for name in (*WITH_CODE, *WITH_ARGUMENT)}
+    simple = [described(name, takes.get(name, plain)) for name in dict.fromkeys((*NAMES, *WITH_CODE, *ADMIN_NAMES))]
     return [
         described("ask", ask), *simple,
         app_commands.ContextMenu(name=_named("discord.name_menu"), callback=menu),

@@ -37,14 +37,13 @@ class Tools:
     pace: Pace
     outbox: str
 
-    async def say(self, where: Address, text: str) -> None:
-        """Send one sentence, within the chat's rate; tried until the platform takes or refuses it."""
+    async def say(self, where: Address, text: str, buttons: tuple[Button, ...] = ()) -> str:
+        """Send a text, within the chat's rate; tried until the platform takes or refuses it; its message or ""."""
         backoff = FIRST_BACKOFF
         while True:
             await self.pace.turn(where.bucket, self.surface.rate(where))
             try:
-                await self.surface.place(where, Page(text))
-                return
+                return await self.surface.place(where, Page(text, buttons=buttons))
             except Flooded as flood:
                 self.pace.flooded(where.bucket, flood.seconds)
             except Moved as moved:
@@ -54,7 +53,7 @@ class Tools:
                 backoff = min(2 * backoff, LONGEST_BACKOFF)
             except SurfaceError as error:
                 log.info("%s cannot be told: %s", where.chat, type(error).__name__)
-                return
+                return ""
 
     async def send_file(self, ask: Ask, text: str) -> str:
         """Send an answer as a file; returns its message, "" when it is not known to have arrived."""

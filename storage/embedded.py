@@ -262,6 +262,18 @@ def _url(lock: int) -> str:
     return f"unix://{quote(os.pread(lock, 4096, 0))}"
 
 
+def running(data_dir: Path) -> str | None:
+    """The URL of the server that lives in a data folder, None when none does; nothing is started or made."""
+    try:
+        lock = os.open(data_dir.resolve() / "locks" / "server.lock", os.O_RDWR)
+    except OSError:
+        return None
+    try:
+        return None if try_lock(lock, fcntl.LOCK_SH) else _url(lock)
+    finally:
+        os.close(lock)
+
+
 async def _answers(url: str) -> bool:
     """Whether a server answers; raises BusyLoadingError while it still reads its log."""
     client = connect(url)

@@ -43,6 +43,7 @@ PHOTO_USES = PREFIX + "imguse"  # HASH person|sha256 -> asks that are waiting or
 ADMINS = PREFIX + "admins"  # SET of persons who became admin by the one-time link
 # HASH person -> all who are one with them by /link, the lane's first; it lasts, like an admin
 JOINED = PREFIX + "joined"
+LANGUAGES = PREFIX + "languages"  # HASH admin -> the language of their last command: news come in it
 MOVED = PREFIX + "moved"  # HASH chat -> the id it had before its platform gave it another
 SECRET = PREFIX + "secret"  # random, made once: names persons to the engine without naming them
 MODEL = PREFIX + "model"  # the running engine's `Model` record

@@ -83,6 +83,14 @@ class Limits:
             self._made, self._read = {name.decode(): rule.decode() for name, rule in found.items()}, time.monotonic()
         return self._made
 
+    async def speaks(self, admin: str, language: str) -> None:
+        """The language that this admin's news come in."""
+        await self._redis.hset(keys.LANGUAGES, admin, language)
+
+    async def language(self, admin: str) -> str:
+        """What `speaks` said last."""
+        return (await self._redis.hget(keys.LANGUAGES, admin) or b"en").decode()
+
     async def admins(self) -> list[str]:
         """Everybody who is admin."""
         made: set[bytes] = await self._redis.smembers(keys.ADMINS)

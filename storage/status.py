@@ -7,18 +7,20 @@ from collections.abc import Mapping
 from datetime import UTC, tzinfo
 from typing import Any
 
+import msgspec
+
 from storage import keys
 from storage.connection import Client, Scripts
 from storage.health import service_of
 from storage.heartbeat import RoleRecord, roles
-from storage.messages import Model, Record, decode
+from storage.messages import Model, decode
 from storage.metrics import date, merged, percentile
 
 SHORT, HOUR = 5, 60  # minutes that figures are of
 TOP = 5  # persons
 
 
-class Speed(Record, frozen=True):
+class Speed(msgspec.Struct, frozen=True):
     """How answers went in a stretch of time: seconds to the first word, tokens a second of the whole service."""
 
     answered: int = 0
@@ -29,7 +31,7 @@ class Speed(Record, frozen=True):
     cached: float | None = None  # of the prompts' tokens, the share that the engine's cache had
 
 
-class Gpu(Record, frozen=True):
+class Gpu(msgspec.Struct, frozen=True):
     """The worker's first GPU: sizes in MiB, `busy` in percent, celsius, watts; 0 where the card does not say it."""
 
     name: str
@@ -40,7 +42,7 @@ class Gpu(Record, frozen=True):
     watts: float = 0.0
 
 
-class Instance(Record, frozen=True):
+class Instance(msgspec.Struct, frozen=True):
     """A process that lives: for how long, and how old its last sign of life is, in seconds."""
 
     name: str
@@ -49,7 +51,7 @@ class Instance(Record, frozen=True):
     age: float
 
 
-class Point(Record, frozen=True):
+class Point(msgspec.Struct, frozen=True):
     """One minute or hour of the picture; None where nothing was measured."""
 
     at: float
@@ -61,7 +63,7 @@ class Point(Record, frozen=True):
     gpu_memory: float | None = None  # percent
 
 
-class Status(Record, frozen=True):
+class Status(msgspec.Struct, frozen=True):
     """The service now: seconds, bytes and counts. `reason` is a phrase code when nobody answers, `mode` that of Health.
 
     saved: seconds since everything was on the disk, 0 where each write is; None when the last write failed.

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 
 from storage import keys
-from storage.connection import Client, Scripts, connect
-from storage.embedded import Store
+from storage.connection import Client, Scripts, StoreDown, connect
+from storage.embedded import Store, running
 from storage.health import Health
 from storage.heartbeat import Figures, Heartbeat, Schedule
 from storage.history import History
@@ -87,6 +88,16 @@ async def opened(settings: StorageSettings) -> AsyncGenerator[Stores]:
         ) as stores:
             await stores.redis.ping()
             yield stores
+
+
+async def looked_at(settings: StorageSettings) -> Status:
+    """The service now; one that does not run when there is no store: none is started to be looked at."""
+    url = settings.redis_url or running(settings.data_dir)
+    if url:
+        with suppress(*StoreDown):
+            async with open_stores(url, daily=Daily(zone=settings.timezone)) as stores:
+                return await stores.status()
+    return Status(time.time())
 
 
 @asynccontextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import socket
 import sys
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
@@ -16,20 +15,19 @@ from typing import Annotated, Any, NoReturn, TypeVar
 import typer
 import uvloop
 
+from bots.greeting import PLATFORMS, engine_up, greet
 from bots.phrases import language_of, say
 from bots.settings import BotSettings, WebSettings
 from inference.settings import InferenceSettings
 from storage.connection import StoreDown, persist
 from storage.heartbeat import roles
-from storage.limits import Rules
 from storage.logs import last_line, setup
 from storage.roles import Role, Supervisor, environment, run_until_signal
 from storage.settings import PREFIX, BadSetting, CannotRun, StorageSettings, check_names, present, read, variables
-from storage.stores import Stores, opened
+from storage.stores import Stores, looked_at, opened
 from storage.tasks import end, first_of
 
 SETTINGS = (StorageSettings, InferenceSettings, BotSettings, WebSettings)
-PLATFORMS = ("telegram", "discord")
 START = 300.0  # seconds for the first engine to come up; SGLang takes one or two minutes
 
 T = TypeVar("T")
@@ -84,7 +82,7 @@ def worker() -> None:
     from inference.main import work
 
     storage, inference = _settings(StorageSettings), _settings(InferenceSettings)
-    setup(storage.log_level, [inference.engine_key or ""])
+    setup(storage.log_level, [inference.engine_key or ""], storage.log_format)
     _run(partial(work, storage, inference))
 
 
@@ -95,7 +93,7 @@ def engine() -> None:
     from inference.main import serve
 
     storage, inference = _settings(StorageSettings), _settings(InferenceSettings)
-    setup(storage.log_level, [])
+    setup(storage.log_level, [], storage.log_format)
     _run(lambda stop: serve(storage, inference, stop, partial(progress, _say)))
 
 
@@ -107,7 +105,7 @@ def telegram() -> None:
     storage, bots = _settings(StorageSettings), _settings(BotSettings)
     if not bots.telegram_token:
         _fail(_say("cli.no_token"))
-    setup(storage.log_level, [bots.telegram_token])
+    setup(storage.log_level, [bots.telegram_token], storage.log_format)
     _run(partial(serve, storage, bots), {BadToken: _say("cli.bad_token")})
 
 
@@ -119,7 +117,7 @@ def discord() -> None:
     storage, bots = _settings(StorageSettings), _settings(BotSettings)
     if not bots.discord_token:
         _fail(_say("cli.no_discord_token"))
-    setup(storage.log_level, [bots.discord_token])
+    setup(storage.log_level, [bots.discord_token], storage.log_format)
     known: dict[type[Exception], str] = {BadToken: _say("cli.bad_discord_token"), NoIntent: _say("cli.no_intent")}
     _run(partial(serve, storage, bots), known)
 
@@ -128,7 +126,7 @@ def discord() -> None:
 def web() -> None:
     """Run the page."""
     storage, page = _settings(StorageSettings), _settings(WebSettings)
-    setup(storage.log_level, [page.password or ""])
+    setup(storage.log_level, [page.password or ""], storage.log_format)
     try:  # from now on a browser waits
         listening = socket.create_server((page.bind, page.port))
     except OSError:
@@ -158,15 +156,15 @@ async def _up(storage: StorageSettings, bots: BotSettings, page: WebSettings, st
         wanted = _wanted([name for name in PLATFORMS if getattr(bots, f"{name}_token")], web=page.web)
         supervisor = Supervisor(wanted, storage.data_dir, stores.redis, changed)
 
-        async def greet() -> None:
-            await persist(partial(_greet, stores, bots, page))
+        async def greeted() -> None:
+            await persist(partial(greet, stores, bots, page, _say, _tell))
             await asyncio.Event().wait()
 
         async def stopped() -> None:
             await stop.wait()
             _tell(_say("cli.stopping"))
 
-        await first_of(supervisor.run(), greet(), stopped())
+        await first_of(supervisor.run(), greeted(), stopped())
 
 
 def _wanted(platforms: Sequence[str] = (), *, web: bool = False) -> list[Role]:
@@ -183,46 +181,6 @@ def _wanted(platforms: Sequence[str] = (), *, web: bool = False) -> list[Role]:
         wanted.append(("web", variables(StorageSettings) | variables(WebSettings)))
     command = [sys.executable, "-P", "-m", "askpix"]
     return [Role(name, [*command, name], environment(os.environ, allowed)) for name, allowed in wanted]
-
-
-async def _greet(stores: Stores, bots: BotSettings, page: WebSettings) -> None:
-    """Say that askpix is ready and what to do next; offer the admin link while nobody is admin."""
-    await _engine_up(stores)
-    typer.echo(_say("cli.ready", command=f'{_command()} ask photo.jpg "{_say("cli.try")}"'))
-    model = await stores.health.model()
-    if model and model.demo:
-        typer.echo(_say("cli.demo_model"))
-    limits = stores.limits(Rules(bots.allow, bots.deny, bots.admins, bots.open))
-    for platform in PLATFORMS:
-        if not getattr(bots, f"{platform}_token"):
-            typer.echo(_say(f"cli.no_{platform}"))
-            continue
-        address: str = await _figure(stores, platform)
-        typer.echo(_say(f"cli.ready_{platform}", address=address))
-        if not await limits.has_admin():
-            typer.echo(_say(f"cli.admin_{platform}", address=address, token=await limits.offer_admin()))
-    typer.echo(_say("cli.stop_hint"))
-    if page.web:
-        typer.echo(_say("cli.page", url=await _figure(stores, "page")))
-
-
-def _command() -> str:
-    """How this person calls askpix from here."""
-    return "askpix" if shutil.which("askpix") else os.path.relpath(sys.argv[0])
-
-
-async def _engine_up(stores: Stores) -> None:
-    # Another process comes up: there is no event to wait for.
-    while (await stores.health.service()).reason:  # noqa: ASYNC110 : see above
-        await asyncio.sleep(0.1)
-
-
-async def _figure(stores: Stores, name: str) -> str:
-    while True:
-        for role in await roles(stores.redis):
-            if name in role.figures:
-                return role.figures[name]
-        await asyncio.sleep(0.1)
 
 
 @app.command()
@@ -280,7 +238,7 @@ async def _service(stores: Stores, storage: StorageSettings, progress: Callable[
         patience = asyncio.timeout(START)
         with suppress(TimeoutError):
             async with patience:
-                await _engine_up(stores)
+                await engine_up(stores)
         yield not patience.expired()
     finally:
         progress("")
@@ -294,6 +252,25 @@ def settings() -> None:
 
     known = {env: each for kind in SETTINGS for env, *each in present(_settings(kind))}  # BIND is of two kinds
     show_settings(((env, value, secret) for env, (value, secret) in known.items()), PREFIX, _say)
+
+
+@app.command()
+def status(
+    as_json: Annotated[bool, typer.Option("--json")] = False, watch: Annotated[bool, typer.Option("--watch")] = False
+) -> None:  # fmt: skip
+    """Show the service's status."""
+    from bots.tables import show_status
+
+    storage = _settings(StorageSettings)
+
+    async def look(stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            show_status(await looked_at(storage), _say("language"), as_json=as_json, clear=watch)
+            await first_of(stop.wait(), asyncio.sleep(1 if watch else 0))
+            if not watch:
+                return
+
+    _run(look)
 
 
 @app.command()

@@ -110,7 +110,8 @@ class Buttons:
         photos = [photo.sha256 for photo in found.ask.photos()]
         if None in await self._stores.images.get(found.ask.person, photos):
             return "photo_gone"  # the answer that is there is better than none
-        await self._limits.take(await self._stores.people.of(incoming.person))
+        lane = await self._stores.people.of(incoming.person)
+        await self._limits.take(lane, f"{found.ask.id}:{found.fence}", len(photos), incoming.person)
         where = found.ask.where
         if where.via and incoming.person == found.ask.person:  # the former way may have passed
             where = structs.replace(where, chat=incoming.where.chat, via=incoming.where.via)

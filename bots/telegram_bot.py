@@ -161,6 +161,10 @@ class TelegramSurface:
         with _mapped():
             await self._bot.answer_callback_query(press, text)
 
+    async def direct(self, person: str) -> Address:
+        """A person's chat with us has their own id."""
+        return Address(PLATFORM, person.rpartition(":")[2])
+
 
 _NO_PREVIEW = LinkPreviewOptions(is_disabled=True)
 

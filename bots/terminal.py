@@ -179,5 +179,7 @@ class Terminal:
                 place = (await self._stores.queue.places([ask.id]))[0]
                 if service.reason:
                     self._screen.progress(waiting(self._language, Waiting(service.reason)))
+                elif place is not None and service.paused:
+                    self._screen.progress(waiting(self._language, Waiting("paused")))
                 elif place is not None:
                     self._screen.progress(waiting(self._language, Queued(place, service.eta(place))))

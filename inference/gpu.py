@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,12 +13,14 @@ _nvml: Any = nvml
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """The first GPU now: sizes in MiB, power in watts (0 where the card does not say it)."""
+    """The first GPU now: sizes in MiB, watts, busy in percent, celsius (0 where the card does not say it)."""
 
     name: str
     total: int
     used: int
     watts: float
+    busy: int = 0
+    celsius: int = 0
 
 
 def seen() -> Gpu | None:
@@ -30,11 +32,19 @@ def seen() -> Gpu | None:
     try:
         card = _nvml.nvmlDeviceGetHandleByIndex(0)
         memory = _nvml.nvmlDeviceGetMemoryInfo(card)
-        watts = 0.0
-        with suppress(_nvml.NVMLError):
-            watts = _nvml.nvmlDeviceGetPowerUsage(card) / 1000
-        return Gpu(str(_nvml.nvmlDeviceGetName(card)), int(memory.total) // 2**20, int(memory.used) // 2**20, watts)
+        name, total, used = str(_nvml.nvmlDeviceGetName(card)), int(memory.total), int(memory.used)
+        watts = _said(lambda: _nvml.nvmlDeviceGetPowerUsage(card)) / 1000
+        busy = _said(lambda: _nvml.nvmlDeviceGetUtilizationRates(card).gpu)
+        celsius = _said(lambda: _nvml.nvmlDeviceGetTemperature(card, _nvml.NVML_TEMPERATURE_GPU))
+        return Gpu(name, total // 2**20, used // 2**20, watts, busy, celsius)
     except _nvml.NVMLError:
         return None
     finally:
         _nvml.nvmlShutdown()
+
+
+def _said(ask: Callable[[], int]) -> int:
+    try:
+        return ask()
+    except _nvml.NVMLError:
+        return 0

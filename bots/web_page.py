@@ -29,6 +29,7 @@ import uvicorn
 from fastapi import FastAPI, Request, Response
 from PIL import Image, ImageDraw
 
+from bots.buttons import CELLS
 from bots.intake import work
 from bots.photos import MAX_MEGABYTES
 from bots.phrases import LANGUAGES, language_of, phrases, say
@@ -45,7 +46,6 @@ from storage.stores import Stores, living
 
 PLATFORM = "web"
 LOOK = 2.0  # seconds between looks at the model and the figures
-CELLS = tuple(f"cell{number}" for number in range(1, 10))
 SOMETIMES = ("stop", "again", "closer", "code", *CELLS)  # buttons that are there while a message has them
 FILES = ["image", "video", ".pdf", ".tif", ".tiff"]
 
@@ -178,8 +178,10 @@ class _Site:
     async def _put(self, request: gr.Request, number: str, **details: Any) -> None:
         user, language = request.user
         chat = f"{PLATFORM}:{(where := Address(PLATFORM, self._open(user).id, number)).chat}"
-        incoming = Incoming(f"{chat}:{number}", f"{PLATFORM}:{user}", f"{chat}:{user}", where, language, **details)
-        await persist(partial(self._stores.inbox(PLATFORM).put, secrets.token_hex(16), encode(incoming)))
+        name = secrets.token_hex(16)
+        id = f"{chat}:{name if 'button' in details else number}"  # what is pressed twice may ask twice
+        incoming = Incoming(id, f"{PLATFORM}:{user}", f"{chat}:{user}", where, language, **details)
+        await persist(partial(self._stores.inbox(PLATFORM).put, name, encode(incoming)))
 
     async def _about(self, language: str) -> tuple[str, str]:
         """Which model answers, in plain words, and the figures of the status tab."""
@@ -245,7 +247,7 @@ def _blocks(site: _Site, text: Any) -> gr.Blocks:
             )  # fmt: skip
             look: dict[str, Any] = {"size": "sm", "min_width": 80}
             with gr.Row():
-                cells = {code: gr.Button(code[-1], visible=False, **look) for code in CELLS}
+                cells = {code: gr.Button(code[-1], visible=False, size="sm", min_width=40) for code in CELLS}
             with gr.Row():
                 shown = {code: gr.Button(text(f"page_{code}"), visible=False, **look) for code in SOMETIMES[:4]}
                 always = {code: gr.Button(text(f"button_{code}"), **look) for code in ("new", "forget")}

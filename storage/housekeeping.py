@@ -116,7 +116,7 @@ class Housekeeper:
 
     async def _lead(self) -> None:
         """Keep house as long as nobody else does."""
-        log.info("this process keeps house")
+        log.debug("this process keeps house")
         async with Schedule() as schedule:
             for name, chore in (await self._records()).items():
                 last = await self._redis.hget(keys.DONE, name)

@@ -81,7 +81,7 @@ class Admin:
         if not await self._limits.is_admin(incoming.person):
             code = "admin.only"
         elif (picture := await self._stores.replies.sent(_shown(where, where.message), 0, "picture")) is None:
-            code = "button.unknown"
+            code = "admin.stale"
         else:
             code = await self._switch(incoming.person, incoming.button) if incoming.button in MODES else "admin.fresh"
             await self._show(where, incoming.language, where.message, picture)
@@ -113,8 +113,9 @@ class Admin:
         except SurfaceError:
             message = await self._tools.say(where, text, buttons)
         if message:
-            picture = await self._picture(where, now.points)
-            await self._stores.replies.mark_sent(_shown(where, message), 0, "picture", picture)
+            mark = partial(self._stores.replies.mark_sent, _shown(where, message), 0, "picture")
+            await mark("")  # its buttons may be pressed before the picture is there
+            await mark(await self._picture(where, now.points))
             with suppress(SurfaceError):
                 if former:
                     await self._surface.remove(where, former)

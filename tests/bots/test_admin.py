@@ -104,7 +104,7 @@ async def test_somebody_else_s_press_and_a_forged_or_stale_one_change_nothing(do
     await wait_until(lambda: len(door.desk.board.told) == 1)
     await door.press(button, "999")  # an admin's own, under a message that is none of ours
     await wait_until(lambda: len(door.desk.board.told) == 2)
-    assert [text for _, text in door.desk.board.told] == [say("en", "admin.only"), say("en", "button.unknown")]
+    assert [text for _, text in door.desk.board.told] == [say("en", "admin.only"), say("en", "admin.stale")]
     assert await door.desk.stores.health.mode() == ""
     assert len(door.desk.board.documents) == 1
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from datetime import time as moment
@@ -27,7 +27,7 @@ from tests.storage.asks import make_ask
 from tests.storage.test_health import role
 from tests.waiting import wait_until
 
-CHORES = "storage.housekeeping.Housekeeper._records"
+CHORES = "storage.housekeeping.Housekeeper.records"
 
 
 @pytest.fixture(autouse=True)
@@ -41,12 +41,12 @@ def keeper(
     """Somebody who keeps house; whose looks are this chore, if one is given."""
     made = Housekeeper(stores, name, StorageSettings(data_dir=folder))
     if chore:
-        made._chores["look"] = chore
+        made.chores["look"] = chore
     return made
 
 
 @asynccontextmanager
-async def at_work(*keepers: Housekeeper) -> AsyncIterator[list[asyncio.Task[None]]]:
+async def at_work(*keepers: Housekeeper) -> AsyncGenerator[list[asyncio.Task[None]]]:
     tasks = [asyncio.create_task(each.run()) for each in keepers]
     try:
         yield tasks
@@ -88,15 +88,15 @@ async def test_when_the_one_that_leads_falls_silent_another_takes_over_and_the_f
 ) -> None:
     only(monkeypatch, look=Chore(1))
     first, second = (keeper(stores, name, tmp_path) for name in "ab")
-    assert await first._leads()
-    assert not await second._leads()
+    assert await first.leads()
+    assert not await second.leads()
     assert 0 < await stores.redis.ttl(keys.LEADER) <= keys.LEADER_TTL
     await stores.redis.pexpire(keys.LEADER, 1)
-    await wait_until(second._leads)
-    assert not await first._leads()
-    assert not await first._leads(1, "look", b"too late"), "what it still wanted to note is dead"
+    await wait_until(second.leads)
+    assert not await first.leads()
+    assert not await first.leads(1, "look", b"too late"), "what it still wanted to note is dead"
     assert not await stores.redis.hexists(keys.DONE, "look")
-    assert await second._leads(1, "look", encode(Run(1.0)))
+    assert await second.leads(1, "look", encode(Run(1.0)))
 
 
 async def test_a_new_leader_does_once_what_was_missed(
@@ -146,7 +146,7 @@ BERLIN = "Europe/Berlin"
 def fires(chore: Chore, last: str, now: str) -> str:
     """When a chore that ran last then is due, in its zone."""
     trigger, since = due(chore, Run(datetime.fromisoformat(last).timestamp()), datetime.fromisoformat(now))
-    found = trigger.get_next_fire_time(since, datetime.fromisoformat(now))
+    found: Any = trigger.get_next_fire_time(since, datetime.fromisoformat(now))
     return found.astimezone(UTC).astimezone(ZoneInfo(chore.zone)).isoformat()
 
 
@@ -174,7 +174,8 @@ def test_what_is_done_each_so_many_seconds_does_not_wait_for_a_clock_that_was_se
     now = datetime(2026, 5, 1, tzinfo=UTC)
     trigger, since = due(Chore(300), Run((now + timedelta(days=400)).timestamp()), now)
     assert since is None
-    assert trigger.get_next_fire_time(since, now) <= now + timedelta(seconds=300)
+    found: Any = trigger.get_next_fire_time(since, now)
+    assert found <= now + timedelta(seconds=300)
 
 
 async def test_jobs_go_on_when_the_clock_is_set_back(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,7 +216,7 @@ async def test_the_digest_is_put_once_a_day_whatever_the_clock_does(stores: Stor
     await stores.redis.hset(keys.day(yesterday), mapping={"answers_total|done": 12, "tokens_total|answer": 340})
     await stores.redis.zadd(keys.top(yesterday), {"telegram:1": 7, "telegram:2": 5})
     house = Housekeeper(stores, "a", settings)
-    assert (await house._records())["digest"] == Chore(at="09:00", zone=BERLIN)
+    assert (await house.records())["digest"] == Chore(at="09:00", zone=BERLIN)
     for _ in range(3):
         await house.digest()
     (notice,) = await stores.notices.read("telegram", 0.01)
@@ -246,7 +247,7 @@ async def test_admins_hear_once_of_an_incident_and_once_of_its_end(
     first, second = (keeper(stores, each, tmp_path) for each in "ab")
 
     async def judge(house: Housekeeper, seconds: float, **figures: Any) -> list[str]:
-        await house._judge(msgspec.structs.replace(WELL, at=1000.0 + seconds, **figures))
+        await house.judge(msgspec.structs.replace(WELL, at=1000.0 + seconds, **figures))
         found = await stores.notices.read("telegram", 0.001)
         for notice in found:
             await stores.notices.done("telegram", notice)
@@ -267,9 +268,9 @@ async def test_what_is_well_again_in_time_or_wanted_is_no_incident(stores: Store
 
     house = keeper(stores, "a", tmp_path)
     for at, figures in ((0, {"reason": "engine_down"}), (20, {}), (40, {"reason": "engine_down"}), (60, {})):
-        await house._judge(msgspec.structs.replace(WELL, at=1000.0 + at, **figures))
-    await house._judge(msgspec.structs.replace(WELL, oldest=500.0, mode="paused"))
-    await house._judge(msgspec.structs.replace(WELL, minutes=Speed(answered=100, failed=6)))
+        await house.judge(msgspec.structs.replace(WELL, at=1000.0 + at, **figures))
+    await house.judge(msgspec.structs.replace(WELL, oldest=500.0, mode="paused"))
+    await house.judge(msgspec.structs.replace(WELL, minutes=Speed(answered=100, failed=6)))
     assert [each for each in await stores.notices.read("telegram", 0.01) if "disk" not in each.id] == []
 
 

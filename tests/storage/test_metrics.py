@@ -7,6 +7,7 @@ import time
 from contextlib import suppress
 from datetime import UTC
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import httpx
@@ -71,10 +72,13 @@ async def test_what_is_counted_while_a_beat_is_written_is_not_lost() -> None:
         """Remembers what was asked of it."""
 
         def __init__(self) -> None:
-            self.calls: list[tuple[object, ...]] = []
+            self.calls: list[tuple[Any, ...]] = []
 
-        def __getattr__(self, name: str) -> object:
-            return lambda *args, **_: self.calls.append((name, *args))  # pyright: ignore[reportUnknownLambdaType] : any
+        def __getattr__(self, name: str) -> Any:
+            def call(*args: Any, **_: Any) -> None:
+                self.calls.append((name, *args))
+
+            return call
 
     metrics.write_on(Pipe())
     metrics.used("telegram:1", 2)

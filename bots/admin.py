@@ -11,6 +11,7 @@ import re
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import datetime
 from functools import partial
 
 from bots.dashboard import draw
@@ -80,7 +81,7 @@ class Admin:
         if not await self._limits.is_admin(incoming.person):
             code = "admin.only"
         elif (picture := await self._stores.replies.sent(_shown(where, where.message), 0, "picture")) is None:
-            code = "button.unknown"
+            code = "admin.stale"
         else:
             code = await self._switch(incoming.person, incoming.button) if incoming.button in MODES else "admin.fresh"
             await self._show(where, incoming.language, where.message, picture)
@@ -112,8 +113,9 @@ class Admin:
         except SurfaceError:
             message = await self._tools.say(where, text, buttons)
         if message:
-            picture = await self._picture(where, now.points)
-            await self._stores.replies.mark_sent(_shown(where, message), 0, "picture", picture)
+            mark = partial(self._stores.replies.mark_sent, _shown(where, message), 0, "picture")
+            await mark("")  # its buttons may be pressed before the picture is there
+            await mark(await self._picture(where, now.points))
             with suppress(SurfaceError):
                 if former:
                     await self._surface.remove(where, former)
@@ -129,28 +131,31 @@ class Admin:
     async def _do(self, incoming: Incoming) -> str:
         """Rules, admins, quotas and modes; the answer in words. Raises Refused."""
         language, by, (name, value) = incoming.language, incoming.person, self._named(incoming)
+        if name == by and (incoming.command, value) in (("deny", ""), ("admins", "-")):
+            raise Refused("admin.not_oneself")
         match incoming.command:
             case "quota":
                 return await self._quota(language, by, name, value)
-            case "admins" if name:
-                if name == by:
-                    raise Refused("admin.not_oneself")
-                await self._limits.change(by, "no_admin" if value == "-" else "admin", name)
-            case "allow" | "deny" as rule if name:
-                if name == by and rule == "deny":
-                    raise Refused("admin.not_oneself")
-                await self._limits.change(by, "" if value == "-" else rule, name)
             case "admins":
-                pass
+                if name:
+                    await self._limits.change(by, "no_admin" if value == "-" else "admin", name)
+                return say(language, "admin.admins", names=", ".join(await self._limits.admins()))
             case "allow" | "deny" as rule:
-                made = await self._limits.made()
-                names = ", ".join(sorted(each for each, known in made.items() if known == rule)) or "–"
-                changes = [f"{time.strftime('%m-%d %H:%M', time.gmtime(at))} {who}: {what}" for at, who, what in
-                           await self._limits.changes()]  # fmt: skip
-                return "\n".join([say(language, f"admin.{rule}", names=names), *changes])
+                if name:
+                    await self._limits.change(by, "" if value == "-" else rule, name)
+                return await self._rules(language, rule)
             case mode:
                 return say(language, await self._switch(by, mode))
-        return say(language, "admin.admins", names=", ".join(await self._limits.admins()))
+
+    async def _rules(self, language: str, rule: str) -> str:
+        """Whom admins allowed or denied, and their newest changes."""
+        names = sorted(name for name, known in (await self._limits.made()).items() if known == rule)
+        zone = self._stores.daily.zone
+        changes = [
+            f"{datetime.fromtimestamp(at, zone):%m-%d %H:%M} {who}: {what}"
+            for at, who, what in await self._limits.changes()
+        ]
+        return "\n".join([say(language, f"admin.{rule}", names=", ".join(names) or "–"), *changes])
 
     async def _quota(self, language: str, by: str, name: str, value: str) -> str:
         if not name:

@@ -47,7 +47,7 @@ def draw(points: Sequence[Point], zone: tzinfo, title: str) -> bytes:
             0, 1.25 * max((value for *_, values in known for value in values if isfinite(value)), default=1) or 1
         )
         axis.set_xlim(times[0], times[-1])
-        locator = AutoDateLocator(tz=zone, maxticks=6)
+        locator = AutoDateLocator(tz=zone, minticks=3, maxticks=7)
         axis.xaxis.set_major_locator(locator)
         axis.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=zone, show_offset=False))
     figure.suptitle(title, color=INK, fontsize=12, x=0.01, ha="left")

@@ -44,12 +44,10 @@ def _machine(language: str, now: Status) -> Iterator[str]:
         )  # fmt: skip
     elif now.running:
         yield say(language, "status.no_gpu")
-    if now.saved is None:
-        saved = say(language, "status.saved_failed")
-    else:
-        ago = span(language, now.saved)
-        saved = say(language, "status.saved_ago", ago=ago) if now.saved else say(language, "status.saved_each")
-    yield say(language, "status.store", memory=round(now.memory / MEGA), saved=saved)
+    if now.memory:
+        code = "failed" if now.saved is None else "ago" if now.saved else "each"
+        saved = say(language, f"status.saved_{code}", ago=span(language, now.saved or 0))
+        yield say(language, "status.store", memory=round(now.memory / MEGA), saved=saved)
     if now.instances:
         beats = (f"{each.name.partition(':')[2] or each.name} ({each.age:.1f} s)" for each in now.instances)
         yield say(language, "status.instances", instances=", ".join(beats))

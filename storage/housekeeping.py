@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from math import nan
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from apscheduler.triggers.cron import CronTrigger  # pyright: ignore[reportMissingTypeStubs] : APScheduler 3 has no types
@@ -69,11 +69,13 @@ class Run(Record, frozen=True):
     error: str = ""
 
 
-def due(chore: Chore, last: Run | None, now: datetime) -> tuple[IntervalTrigger | CronTrigger, datetime | None]:
+def due(chore: Chore, last: Run | None, now: datetime) -> tuple[Any, datetime | None]:
     """A chore's trigger, and since when what it says counts: its last good run, unless that lies in the future."""
     if chore.at:
         hour, minute = chore.at.split(":")[:2]
-        trigger = CronTrigger(hour=hour, minute=minute, timezone=ZoneInfo(chore.zone) if chore.zone != "UTC" else UTC)
+        trigger: Any = CronTrigger(
+            hour=hour, minute=minute, timezone=ZoneInfo(chore.zone) if chore.zone != "UTC" else UTC
+        )
     else:
         trigger = IntervalTrigger(seconds=int(chore.seconds), start_date=datetime(2020, 1, 1, tzinfo=UTC), timezone=UTC)
     since = datetime.fromtimestamp(last.at, UTC) if last and not last.error else None
@@ -88,7 +90,7 @@ class Housekeeper:
         self._redis = stores.redis
         self._token = f"{name} {secrets.token_hex(4)}"
         self._settings = settings
-        self._chores: dict[str, Callable[[], Awaitable[object]]] = {
+        self.chores: dict[str, Callable[[], Awaitable[object]]] = {
             "look": self.look, "rollup": self.roll_up, "photos": stores.images.sweep, "placeholders": self.reclaim,
             "news": lambda: stores.notices.trim(time.time()), "digest": self.digest,
         }  # fmt: skip
@@ -101,27 +103,28 @@ class Housekeeper:
             self._stores.health.metrics.service = {}
             try:
                 async with asyncio.timeout(1):
-                    await self._leads(0)
+                    await self.leads(0)
             except StoreDown:
                 pass  # it expires by itself
 
     async def _take_part(self) -> None:
         while True:
-            if await self._leads():
+            if await self.leads():
                 await self._lead()
             await asyncio.sleep(BEAT)
 
-    async def _leads(self, seconds: float = keys.LEADER_TTL, *note: str | bytes) -> bool:
+    async def leads(self, seconds: float = keys.LEADER_TTL, *note: str | bytes) -> bool:
+        """Whether we keep house for the next `seconds` (0: no more), with a note of a run if one is given."""
         return await self._stores.scripts.call("lead", self._token, int(seconds * 1000), *note) == 1
 
     async def _lead(self) -> None:
         """Keep house as long as nobody else does."""
-        log.info("this process keeps house")
+        log.debug("this process keeps house")
         async with Schedule() as schedule:
-            for name, chore in (await self._records()).items():
+            for name, chore in (await self.records()).items():
                 last = await self._redis.hget(keys.DONE, name)
                 schedule.at(*self._planned(name, chore, decode(last, Run) if last else None))
-            while await self._leads():  # noqa: ASYNC110 : the store has no event for it
+            while await self.leads():  # noqa: ASYNC110 : the store has no event for it
                 await asyncio.sleep(BEAT)
         self._stores.health.metrics.service = {}
 
@@ -131,7 +134,7 @@ class Housekeeper:
         trigger, since = due(chore, last, datetime.now(UTC))
         return trigger, partial(self._do, name), since
 
-    async def _records(self) -> dict[str, Chore]:
+    async def records(self) -> dict[str, Chore]:
         """What is done and when, as the settings say it and the store keeps it."""
         wanted = {
             "look": Chore(LOOK), "rollup": Chore(300), "photos": Chore(3600), "placeholders": Chore(600),
@@ -152,16 +155,16 @@ class Housekeeper:
         """Do one chore, if we still lead, and note how it went."""
         began, error = time.time(), ""
         try:
-            if not await self._leads():
+            if not await self.leads():
                 return
-            await self._chores[name]()
+            await self.chores[name]()
         except StoreDown:
             return  # it is not noted as done, and done again
         except Exception as failure:  # the last guard: one chore's bug must not stop the others
             log.exception("%s failed", name, exc_info=failure)
             error = describe(failure)
         try:
-            await self._leads(keys.LEADER_TTL, name, encode(Run(began, time.time() - began, error)))
+            await self.leads(keys.LEADER_TTL, name, encode(Run(began, time.time() - began, error)))
         except StoreDown:
             return
 
@@ -177,9 +180,9 @@ class Housekeeper:
             pipe.expire(key, keys.MINUTE_TTL)
             await pipe.execute()
         self._stores.health.metrics.service = dict(_gauges(now))
-        await self._judge(now)
+        await self.judge(now)
 
-    async def _judge(self, now: Status) -> None:
+    async def judge(self, now: Status) -> None:
         """Tell admins once when something has been wrong for long enough, and once when it is well again."""
         disk = await asyncio.to_thread(shutil.disk_usage, self._settings.data_dir)
         wrong = {name: (hold, shows(now)) for name, (hold, shows) in INCIDENTS.items()}

@@ -202,11 +202,11 @@ class Limits:
 
     async def redeem(self, code: str, person: str) -> bool:
         """Make this person admin if the code is good; it is good once."""
-        if (
-            person in self._rules.deny
-            or (await self.made()).get(person) == "deny"
-            or not await self._redis.getdel(keys.admin_code(_digest(code)))
-        ):
+        key = keys.admin_code(_digest(code))
+        if person in self._rules.deny or not await self._redis.getdel(key):
+            return False
+        if (await self.made()).get(person) == "deny":
+            await self._redis.set(key, 1, ex=keys.ADMIN_CODE_TTL)  # it is still good for somebody else
             return False
         await self._redis.sadd(keys.ADMINS, person)
         return True

@@ -27,7 +27,7 @@ from PIL import Image, ImageDraw, ImageFont
 from PIL.Image import Transpose
 
 from bots.confined import confined
-from bots.photos import Prepared, encode, named
+from bots.photos import DAMAGE, Prepared, encode, named
 from storage.messages import Refused
 from storage.vision import PixelLimits, fit, image_tokens, share
 
@@ -102,7 +102,7 @@ def sample(data: bytes, context: int, min_pixels: int, max_pixels: int) -> tuple
         data = _apng(data) if data[8:12] == b"WEBP" else data
         with av.open(io.BytesIO(data), "r", options=options, metadata_errors="ignore") as container:
             samples = list(_samples(container, context, PixelLimits(min_pixels, max_pixels)))
-    except (FFmpegError, ValueError, OSError, EOFError) as error:  # ValueError: numbers that no video has
+    except (FFmpegError, Image.DecompressionBombError, *DAMAGE) as error:
         raise Refused("broken_video") from error
     if not samples:
         raise Refused("broken_video")
@@ -143,6 +143,8 @@ def _stream(container: InputContainer) -> VideoStream:
     if (container.duration or 0) > MAX_SECONDS * 1_000_000:
         raise Refused("video_too_long", limit=MAX_SECONDS // 60)
     context = streams[0].codec_context
+    if not context:  # of a codec that FFmpeg does not know
+        raise Refused("broken_video")
     if max(context.width, context.height) > MAX_SIDE or context.width * context.height > MAX_PIXELS:
         raise Refused("video_too_many_pixels", limit=MAX_PIXELS // 1_000_000)
     context.options = {"max_pixels": str(MAX_PIXELS)}  # should the data say otherwise than the header

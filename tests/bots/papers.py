@@ -33,6 +33,7 @@ _CMAP = (
     b"/CIDInit /ProcSet findresource begin 12 dict begin begincmap /CMapName /X def /CMapType 2 def "
     b"1 begincodespacerange <0000> <ffff> endcodespacerange\n%sendcmap end end" % _TO_UNICODE
 )
+_SYSTEM = b"<< /Registry (Adobe) /Ordering (Identity) /Supplement 0 >>"
 
 
 def paper(
@@ -49,9 +50,8 @@ def paper(
         b"<< /Type /Catalog /Pages 2 0 R %s >>" % catalogue,
         b"<< /Type /Pages /Kids [%s] /Count %d >>" % (kids, len(pages) if count is None else count),
         b"<< /Font << /F 4 0 R >> >>",
-        b"<< /Type /Font /Subtype /Type0 /BaseFont /X /Encoding /Identity-H /DescendantFonts [5 0 R] /ToUnicode 6 0 R >>",
-        b"<< /Type /Font /Subtype /CIDFontType2 /BaseFont /X /DW 600 "
-        b"/CIDSystemInfo << /Registry (Adobe) /Ordering (Identity) /Supplement 0 >> >>",
+        b"<< /Type /Font /Subtype /Type0 /BaseFont/X /Encoding /Identity-H /ToUnicode 6 0 R /DescendantFonts [5 0 R]>>",
+        b"<< /Type /Font /Subtype /CIDFontType2 /BaseFont /X /DW 600 /CIDSystemInfo %s >>" % _SYSTEM,
         stream(_CMAP),
     ]
     for n, text in enumerate(pages):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
+import re
 import time
 from contextlib import suppress
 
 from msgspec import structs
 
 from bots import pointing
+from bots.confined import confined
 from bots.delivery import Delivery
 from bots.extracts import page_html
 from bots.phrases import say
@@ -57,10 +58,10 @@ class Buttons:
             case "file" | "code" as code:
                 answer = await self._stores.history.answer(ask)
                 return await self._send(found.ask, answer.text, code) if answer else "button.unknown"
-            case "closer":
+            case "closer" if ask.photos():
                 return await self._closer(incoming, ask)
-            case cell if cell.startswith("cell"):
-                return await self._look(incoming, ask, int(cell[4:]))
+            case cell if re.fullmatch("cell[1-9]", cell) and ask.photos():  # a client may send what no button says
+                return await self._look(incoming, ask, int(cell[4]))
             case _:
                 return "button.unknown"
 
@@ -83,7 +84,7 @@ class Buttons:
         if not data:
             return "original_gone"
         parts = [Button(f"cell{number}", str(number)) for number in range(1, 10)]
-        picture, where = await asyncio.to_thread(pointing.grid, data), incoming.where
+        picture, where = await confined(pointing.grid, data), incoming.where
         message = await tools.send_file(where, *pictured(say(incoming.language, "file_grid"), picture), parts)
         await self._stores.replies.remember(ask, where, message)
         return "button.choose"

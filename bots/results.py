@@ -12,6 +12,7 @@ from functools import partial
 from msgspec import structs
 
 from bots import extracts, pointing
+from bots.confined import confined
 from bots.files import Files
 from bots.photos import kind_of
 from bots.phrases import say
@@ -75,7 +76,7 @@ class Results:
         if not data:
             return Result("\n".join([*lines, "", say(ask.language, "photo_not_drawn")]))
         try:
-            drawn = await asyncio.to_thread(pointing.draw, data, marks)
+            drawn = await confined(pointing.draw, data, marks)
         except Refused:
             return Result(text)
         return Result("\n".join(lines), (pictured(say(ask.language, "file_drawn"), drawn),))
@@ -110,7 +111,7 @@ class Results:
             return None
         room = await self._stores.health.room(1)
         try:
-            found = await self._files.store(ask.person, await asyncio.to_thread(pointing.crop, data, box), room.limits)
+            found = await self._files.store(ask.person, await confined(pointing.crop, data, box), room.limits)
         except Refused:
             return None
         question = ask.then or ask.question.text

@@ -112,7 +112,7 @@ async def test_unusual_pictures_reach_the_engine_upright_and_in_their_colours(
     world: World, data: bytes, mime: str
 ) -> None:
     assert await world.reply(data, "photo", mime) == "I see it."
-    (sent,) = world.engine.requests[-1].pictures()
+    sent, *_ = world.engine.requests[-1].pictures()
     seen = Image.open(io.BytesIO(sent)).convert("RGB")
     assert seen.width > seen.height
     assert near(seen, (0.25, 0.5), RED, 12)

@@ -25,6 +25,7 @@ from storage.embedded import StoreUnavailable
 from storage.heartbeat import roles
 from storage.limits import Rules
 from storage.logs import last_line, setup
+from storage.messages import Refused
 from storage.roles import Role, Supervisor, environment, run_until_signal
 from storage.settings import PREFIX, BadSetting, StorageSettings, check_names, present, read, variables
 from storage.stores import Stores, opened
@@ -260,7 +261,7 @@ def ask(
 async def _ask(photos: list[str], question: str, go_on: bool, status: list[int], stop: asyncio.Event) -> None:
     from bots.terminal import BadPhoto, Terminal, screen
     from bots.wording import ending
-    from storage.messages import Done, Refused
+    from storage.messages import Done
 
     storage = _settings(StorageSettings)
     shown = screen(sys.stdout, sys.stderr)
@@ -315,6 +316,33 @@ def settings() -> None:
 
     known = {env: each for kind in SETTINGS for env, *each in present(_settings(kind))}  # BIND is of two kinds
     show_settings(((env, value, secret) for env, (value, secret) in known.items()), PREFIX, _say)
+
+
+@app.command()
+def backup(file: Path) -> None:
+    """Back up what is kept."""
+    from storage.backup import save
+
+    _carry(save, file, "cli.backed_up")
+
+
+@app.command()
+def restore(file: Path) -> None:
+    """Restore a backup."""
+    from storage.backup import load
+
+    _carry(load, file, "cli.restored")
+
+
+def _carry(how: Callable[[Any, Path], Coroutine[Any, Any, int]], file: Path, code: str) -> None:
+    async def main(_: asyncio.Event) -> None:
+        async with opened(_settings(StorageSettings)) as stores:
+            typer.echo(_say(code, n=await how(stores.redis, file), path=file))
+
+    try:
+        _run(main)
+    except Refused as error:
+        _fail(_say(error.code, **error.details))
 
 
 @app.command()

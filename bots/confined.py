@@ -37,7 +37,7 @@ T = TypeVar("T")
 AT_ONCE = 2  # readers of a module; the next ones wait, but no photo for a video
 SECONDS = 60
 _CPU_SECONDS = 120  # several threads decode
-_MEMORY = 2 << 30  # bytes of address space
+MEMORY = 2 << 30  # bytes of address space
 _FOUND = 64 << 20  # bytes; the frames of a video are 20 MB at most, the text of a document 30
 _NAME = 64  # bytes that a module's name is filled up to: a stream knows no other end
 
@@ -61,7 +61,7 @@ async def confined(reader: Callable[Concatenate[bytes, P], T], data: bytes, *arg
             code, details = msgspec.msgpack.decode(found[1:], type=_Refusal)
             raise Refused(code, **details)
         return msgspec.msgpack.decode(found[1:], type=get_type_hints(reader)["return"])
-    except msgspec.DecodeError as error:
+    except ValueError as error:  # no msgpack, not of this type, or no UTF-8
         log.warning("%s:%s read nothing of a file of %d bytes", module, reader.__name__, len(data))
         raise Refused("too_hard") from error
 
@@ -90,7 +90,8 @@ class _Nursery:
         with theirs:
             process = subprocess.Popen(
                 [sys.executable, "-P", "-B", "-m", "bots.confined"],
-                stdin=theirs.fileno(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=kept, start_new_session=True,
+                stdin=theirs.fileno(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=kept,
+                start_new_session=True,
             )  # fmt: skip
 
         def end() -> None:
@@ -172,7 +173,7 @@ def _limit() -> None:
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_CPU, _CPU_SECONDS),
-        (resource.RLIMIT_AS, _MEMORY),
+        (resource.RLIMIT_AS, MEMORY),
     ):
         with suppress(ValueError, OSError):  # macOS knows no limit of the address space
             resource.setrlimit(kind, (most, most))

@@ -17,7 +17,7 @@ import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
@@ -28,6 +28,7 @@ from bots.confined import MEMORY
 LEAST = 20_000
 HANG = 60.0  # seconds without a word: then a reader is ended
 SLOW = 5.0
+CHILD = [sys.executable, "-m", "bench.fuzz", "--child"]
 
 
 @dataclass
@@ -57,31 +58,38 @@ def fuzz(seconds: float, seed: int, least: int = LEAST) -> Report:
     report, until, done = Report(), time.monotonic() + seconds, 0
     while (left := least - report.inputs) > 0 or time.monotonic() < until:
         part = min(5.0, max(0.02, left / 1000)) if left > 0 else 1.0
-        for name, door in DOORS.items():
-            _try(report, name, seed, range(done, done + max(1, round(door.share * part))))
-        done += 1000
+        counts = {name: max(1, round(door.share * part)) for name, door in DOORS.items()}
+        jobs = {name: [(name, number) for number in range(done, done + count)] for name, count in counts.items()}
+        if left > 0 and part < 0.5:  # too few for a child each
+            jobs = {"all": [job for each in jobs.values() for job in each]}
+        for name, each in jobs.items():
+            peak = attempt(report, seed, each)
+            report.peaks[name] = max(report.peaks.get(name, 0), peak)
+        done += 5000
         say(f"  {report.inputs} inputs, {len(report.crashes)} crashes, slowest {report.slowest:.1f} s")
     return report
 
 
-def _try(report: Report, door: str, seed: int, numbers: range) -> None:
-    """Try these inputs, in one child as long as it lives."""
-    while numbers:
+def attempt(report: Report, seed: int, jobs: Sequence[tuple[str, int]]) -> int:
+    """Try these inputs (door, number), in one child as long as it lives; the most memory that it took, in MB."""
+    peak = 0
+    while jobs:
         child = subprocess.Popen(
-            [sys.executable, "-m", "bench.fuzz", "--child", door, str(seed), str(numbers.start), str(numbers.stop)],
+            [*CHILD, str(seed), *(f"{door}:{number}" for door, number in jobs)],
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         for line in _lines(child):
             outcome, taken = line.rsplit(" ", 1)
-            report.add(door, numbers.start, outcome, float(taken))
-            numbers = numbers[1:]
+            report.add(*jobs[0], outcome, float(taken))
+            jobs = jobs[1:]
         os.kill(child.pid, signal.SIGKILL)  # not its own kill(): that would take away what wait4 tells
         _, status, usage = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
-        report.peaks[door] = max(report.peaks.get(door, 0), usage.ru_maxrss // 1024)
-        if numbers:  # it died of the one in hand
-            report.add(door, numbers.start, f"crash died ({child.returncode})", 0.0)
-            numbers = numbers[1:]
+        peak = max(peak, usage.ru_maxrss // 1024)
+        if jobs:  # it died of the one in hand
+            report.add(*jobs[0], f"crash died ({child.returncode})", 0.0)
+            jobs = jobs[1:]
+    return peak
 
 
 def _lines(child: subprocess.Popen[bytes]) -> Iterator[str]:
@@ -104,20 +112,21 @@ def _knock(door: str, seed: int, number: int) -> str:
         return f"crash {type(error).__name__} at {place.filename.rpartition('/')[2]}:{place.lineno}: {words}"
 
 
-def _child(door: str, seed: int, numbers: range) -> None:
+def _child(seed: str, jobs: Sequence[str]) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    for number in numbers:
+    for job in jobs:
+        door, _, number = job.partition(":")
         begun = time.monotonic()
-        outcome = _knock(door, seed, number).encode("ascii", "backslashreplace").decode()
+        outcome = _knock(door, int(seed), int(number)).encode("ascii", "backslashreplace").decode()
         print(f"{outcome} {time.monotonic() - begun:.3f}", flush=True)
 
 
 def main(args: list[str]) -> None:
     """Run as a fuzzer, as its child, or try one input again."""
     match args:
-        case ["--child", door, seed, start, stop]:
-            _child(door, int(seed), range(int(start), int(stop)))
+        case ["--child", seed, *jobs]:
+            _child(seed, jobs)
         case [door, number, seed] if door in DOORS:
             print(DOORS[door].knock(Random(f"{seed}:{door}:{number}")))
         case _:

@@ -77,10 +77,10 @@ async def save(redis: Client, path: Path) -> int:
             await redis.client_pause(PAUSE, all=False)
             names = {name async for name in redis.scan_iter(f"{keys.PREFIX}*", count=1000)}  # which names some twice
             photos = {name for name in names if name.startswith(_PHOTO)}
-            for name in (*sorted(names - photos), b"", *sorted(photos)):
-                if not name:
+            for name in (*sorted(names - photos), *sorted(photos)):
+                if name in photos:
                     await redis.client_unpause()
-                elif name not in photos and not found % 100:
+                elif not found % 100:
                     await redis.client_pause(PAUSE, all=False)
                 kept = None if name.startswith(_OF_A_LIFE) else await _kept(redis, name)
                 if kept and kept.items:

@@ -6,6 +6,8 @@ import hashlib
 import secrets
 from dataclasses import dataclass
 
+from redis.exceptions import WatchError
+
 from storage import keys
 from storage.connection import Client
 from storage.messages import Refused
@@ -80,9 +82,18 @@ class Limits:
 
     async def redeem(self, code: str, person: str) -> bool:
         """Make this person admin if the code is good; it is good once."""
-        if person in self._rules.deny or not await self._redis.getdel(keys.admin_code(_digest(code))):
-            return False
-        await self._redis.sadd(keys.ADMINS, person)
+        key = keys.admin_code(_digest(code))
+        async with self._redis.pipeline() as pipe:  # in one step: a code that is used up has made somebody admin
+            await pipe.watch(key)
+            if person in self._rules.deny or not await pipe.exists(key):
+                return False
+            pipe.multi()
+            pipe.delete(key)
+            pipe.sadd(keys.ADMINS, person)
+            try:
+                await pipe.execute()
+            except WatchError:
+                return False
         return True
 
 

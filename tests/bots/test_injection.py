@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from pathlib import PurePosixPath
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from telegram import Bot
 
 from bots.discord_bot import DiscordSurface
+from bots.extracts import table_csv
 from bots.phrases import LANGUAGES, phrases
 from bots.splitting import telegram_pages
 from bots.surface import Page
@@ -83,6 +85,15 @@ async def test_on_discord_an_answer_pings_nobody_by_whatever_way_it_comes(
         body: Any = call.body
         if "content" in (body or ()) and call.path.startswith(("/channels", "/webhooks")):
             assert body["allowed_mentions"]["parse"] == []
+
+
+@pytest.mark.parametrize("formula", ["=1+1", "@SUM(A1)", "+cmd|' /C calc'!A0", "-2+3", "＝1+1", "`=1+1`", "**=1+1**"])
+def test_a_cell_of_a_table_is_no_formula(formula: str) -> None:
+    table = table_csv(f"| a | b |\n|---|---|\n| {formula.replace('|', chr(92) + '|')} | -3.5 |")
+    assert table is not None
+    (_, (cell, number)) = csv.reader(table.decode("utf-8-sig").splitlines())
+    assert cell == f"'{formula.strip('`*')}"
+    assert number == "-3.5"
 
 
 def test_no_file_that_is_sent_has_a_name_that_anybody_else_chose() -> None:

@@ -22,6 +22,7 @@ from inference.settings import InferenceSettings
 from storage.connection import StoreDown, persist
 from storage.heartbeat import roles
 from storage.logs import last_line, setup
+from storage.messages import Refused
 from storage.roles import Role, Supervisor, environment, run_until_signal
 from storage.settings import PREFIX, BadSetting, CannotRun, StorageSettings, check_names, present, read, variables
 from storage.stores import Stores, looked_at, opened
@@ -202,7 +203,7 @@ def ask(
 async def _ask(photos: list[str], question: str, go_on: bool, stop: asyncio.Event) -> None:
     from bots.terminal import Screen, Terminal
     from bots.wording import ending
-    from storage.messages import Done, Refused
+    from storage.messages import Done
 
     storage = _settings(StorageSettings)
     screen = Screen(sys.stdout, sys.stderr)
@@ -271,6 +272,32 @@ def status(
                 return
 
     _run(look)
+
+
+def backup(file: Path) -> None:
+    """Back up what is kept."""
+    from storage.backup import save
+
+    _carry(save, file, "cli.backed_up")
+
+
+@app.command()
+def restore(file: Path) -> None:
+    """Restore a backup."""
+    from storage.backup import load
+
+    _carry(load, file, "cli.restored")
+
+
+def _carry(how: Callable[[Any, Path], Coroutine[Any, Any, int]], file: Path, code: str) -> None:
+    async def main(_: asyncio.Event) -> None:
+        async with opened(_settings(StorageSettings)) as stores:
+            typer.echo(_say(code, n=await how(stores.redis, file), path=file))
+
+    try:
+        _run(main)
+    except Refused as error:
+        _fail(_say(error.code, **error.details))
 
 
 @app.command()

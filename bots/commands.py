@@ -57,7 +57,7 @@ class Commands:
         (incoming,) = await self.at_home([incoming])
         cancel, aliases = self._stores.queue.cancel, await self._stores.people.aliases(incoming.person)
         # In every lane: until they were joined, each had one of its own.
-        return sum([await cancel(lane, conversation=incoming.conversation) for lane in aliases])
+        return sum([await cancel(lane, conversation=each) for lane in aliases for each in incoming.conversations])
 
     async def run(self, incoming: Incoming, stopped: int = 0) -> bool:
         """Do what a command says; False when the message is no command. `stopped`: how many were stopped for it."""
@@ -65,7 +65,7 @@ class Commands:
             case "":
                 return False
             case "new":
-                await self._stores.history.restart(incoming.conversation)
+                await asyncio.gather(*map(self._stores.history.restart, incoming.conversations))
                 await self._say(incoming, "command.new")
             case "stop":
                 stopped += await self.stop(incoming)
@@ -113,8 +113,8 @@ class Commands:
 
     async def _context(self, incoming: Incoming) -> None:
         """What the engine was given of this conversation last, and what had to go."""
-        view = await self._stores.history.view(incoming.conversation)
-        if not view:
+        views = [await self._stores.history.view(each) for each in incoming.conversations]
+        if not (view := views[0] or views[1]):
             await self._say(incoming, "command.context_empty")
             return
         percent = min(100, 100 * view.tokens // view.budget)

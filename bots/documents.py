@@ -250,7 +250,9 @@ def _tiff(data: bytes) -> Generator[tuple[list[str], Draw, bool]]:
             pages = getattr(image, "n_frames", 1)
             _countable(pages)
             yield [""] * pages, draw, False
-    except (Image.DecompressionBombError, *DAMAGE) as error:
+    except Image.DecompressionBombError as error:
+        raise Refused("too_many_pixels", limit=_TIFF_PIXELS // 1_000_000) from error
+    except DAMAGE as error:
         raise Refused("document_broken") from error
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from msgspec import structs
 
 from bots import documents, videos
+from bots.confined import confined
 from bots.photos import MAX_MEGABYTES, Prepared, has_several, kind_of, prepare
 from bots.surface import FileRef, Incoming, SurfaceError, Unreachable
 from storage.health import Room
@@ -20,7 +21,7 @@ from storage.vision import PixelLimits
 
 log = logging.getLogger(__name__)
 
-DOWNLOADS = 8  # at once; each may hold 20 MB and a decoded picture
+DOWNLOADS = 8  # at once; each may hold 20 MB
 DOWNLOAD_TRIES = 5
 SEVERAL = ("GIF", "WEBP", "PNG", "TIFF")  # kinds that may hold more than one picture
 READABLE = ("image/", "video/", "application/pdf", "application/octet-stream")  # what the last one is, is seen later
@@ -75,7 +76,7 @@ class Files:
 
     async def store(self, person: str, data: bytes, limits: PixelLimits) -> Photo:
         """Prepare a photo and keep it; what it was shrunk from is kept for a day, where there is room."""
-        prepared = await asyncio.to_thread(prepare, data, limits)
+        prepared = await confined(prepare, data, limits)
         await self._stores.images.put(person, prepared.photo, prepared.data)
         if prepared.photo.full:
             await self._stores.images.put_original(person, prepared.photo, data)
@@ -108,7 +109,7 @@ class Files:
 
     async def _read(self, message: Incoming, data: bytes, room: Room, question: str) -> Got:
         kind = kind_of(data)
-        several = kind in SEVERAL and await asyncio.to_thread(has_several, data, kind)
+        several = kind in SEVERAL and await confined(has_several, data, kind)
         if kind == "PDF" or (kind == "TIFF" and several):
             return await self._document(message, data, room, question)
         if kind == "video" or several:

@@ -109,7 +109,7 @@ def prepare(data: bytes, limits: PixelLimits) -> Prepared:
     """Verify, turn upright, flatten on white, fit to `limits` and encode once; the same input gives the same bytes.
 
     A JPEG that fits already passes through without its metadata, its pixels untouched. Takes up to 400 MB of memory
-    for the largest pictures and holds the GIL for little of its time: run it in a thread, few at once.
+    for the largest pictures: what people send is read in a confined child.
 
     Raises Refused with code empty, too_large (limit: MB), not_an_image, unsupported_image (kind), broken_image,
     too_many_pixels (limit: megapixels) or too_narrow (limit: aspect ratio).

@@ -1,7 +1,7 @@
 """What a model points at: read from its answer, drawn on the photo, cut out of it. Pure; a photo is 1000 by 1000.
 
-Photos are the bytes that somebody sent. What takes one raises Refused as bots.photos.prepare does, takes up to a second
-and 500 MB for the largest, and belongs in a thread.
+Photos are the bytes that somebody sent. What takes one raises Refused as bots.photos.prepare does, needs seconds and up
+to 600 MB for the largest, and belongs in a confined child.
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from storage.messages import Address
 
 PICTURES = (".jpg", ".png")  # names of files that are shown
 ROW = 3  # buttons beside each other
+ALONE = ":private"  # ends the name of a conversation that its person alone sees, beside the one in the same chat
 
 
 class SurfaceError(Exception):
@@ -110,6 +111,11 @@ class Incoming(msgspec.Struct, frozen=True):
     def number(self) -> int:
         """The message's place in its chat."""
         return int(self.where.message or 0)
+
+    @property
+    def conversations(self) -> tuple[str, str]:
+        """Its person's in this chat: what a command is about."""
+        return self.conversation, f"{self.conversation}{ALONE}"
 
     @property
     def chat(self) -> str:

@@ -192,7 +192,7 @@ class _Site:
     def _open(self, user: str) -> _Chat:
         if user not in self._chats:
             self._chats[user] = _Chat(f"{user}-{secrets.token_hex(8)}")
-            with suppress(OSError, msgspec.MsgspecError):  # a first visit; a file of another version
+            with suppress(OSError, ValueError):  # a first visit; a file of another version
                 self._chats[user] = decode((self._kept / user).read_bytes(), _Chat)
         return self._chats[user]
 

@@ -92,7 +92,7 @@ def read_address(data_dir: Path) -> EngineAddress | None:
     """The engine that was announced in this data folder, alive or not; None when there is none."""
     try:
         return decode((data_dir / "engine.json").read_bytes(), EngineAddress)
-    except (FileNotFoundError, msgspec.DecodeError):
+    except (FileNotFoundError, ValueError):
         return None
 
 

@@ -27,6 +27,8 @@ T = TypeVar("T")
 FIRST_TOKEN = 300.0  # seconds; a long prompt on a CPU is read that slowly
 NEXT_TOKEN = 60.0
 PROBE = 3.0
+LONGEST_EVENT = 1 << 20  # bytes
+LONGEST_TOKEN = 256  # characters; Qwen's has 128
 DEFAULT_SLOTS = 8
 DEFAULT_CONTEXT = 32_768
 
@@ -232,7 +234,7 @@ class Engine:
                 if response.status != 200:
                     raise _refusal(response.status)
                 async with aclosing(_events(response.content.iter_any())) as events:
-                    seconds = FIRST_TOKEN
+                    seconds, written = FIRST_TOKEN, 0
                     while True:
                         async with server.patience(seconds):  # the consumer's own time does not count
                             chunk = await anext(events, None)
@@ -240,10 +242,18 @@ class Engine:
                             return
                         seconds = NEXT_TOKEN
                         if text := _read(chunk, generation):
+                            written += len(text)
                             yield text
+                        if written > LONGEST_TOKEN * max_tokens:
+                            raise EngineDown("the engine does not end", started=True)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise EngineDown(type(error).__name__) from error
-        except (aiohttp.ClientError, msgspec.MsgspecError, TimeoutError, RuntimeError) as error:  # ours: a close
+        except (
+            aiohttp.ClientError,
+            ValueError,
+            TimeoutError,
+            RuntimeError,
+        ) as error:  # ours: a close; no JSON, no UTF-8
             # Engines send no headers before the first token: what breaks off earlier may have died of this request.
             raise EngineDown(type(error).__name__, started=True) from error
 
@@ -281,7 +291,7 @@ class Engine:
                 if response.status != 200:
                     raise _refusal(response.status)
                 return msgspec.json.decode(await response.read(), type=kind)
-        except (aiohttp.ClientError, msgspec.MsgspecError, TimeoutError) as error:
+        except (aiohttp.ClientError, ValueError, TimeoutError) as error:  # ValueError: no JSON, or no UTF-8
             raise EngineDown(type(error).__name__) from error
 
     async def _describe(self, server: _Server, name: str, listed: _Listed) -> Model:
@@ -320,6 +330,8 @@ async def _events(parts: AsyncIterator[bytes]) -> AsyncGenerator[_Chunk]:
     async for part in parts:
         # Not by str's lines: they also end at U+2028, U+0085 and the like, which JSON may hold as they are.
         *lines, rest = (rest + part).split(b"\n")
+        if len(rest) > LONGEST_EVENT:
+            raise EngineDown("an event has no end", started=True)
         for line in lines:
             if not line.startswith(b"data:"):
                 continue  # comments keep the connection alive

@@ -12,6 +12,8 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 
+from redis.exceptions import WatchError
+
 from storage import keys
 from storage.connection import Client, Scripts
 from storage.messages import Refused
@@ -203,12 +205,19 @@ class Limits:
     async def redeem(self, code: str, person: str) -> bool:
         """Make this person admin if the code is good; it is good once."""
         key = keys.admin_code(_digest(code))
-        if person in self._rules.deny or not await self._redis.getdel(key):
-            return False
         if (await self.made()).get(person) == "deny":
-            await self._redis.set(key, 1, ex=keys.ADMIN_CODE_TTL)  # it is still good for somebody else
             return False
-        await self._redis.sadd(keys.ADMINS, person)
+        async with self._redis.pipeline() as pipe:  # in one step: a code that is used up has made somebody admin
+            await pipe.watch(key)
+            if person in self._rules.deny or not await pipe.exists(key):
+                return False
+            pipe.multi()
+            pipe.delete(key)
+            pipe.sadd(keys.ADMINS, person)
+            try:
+                await pipe.execute()
+            except WatchError:
+                return False
         return True
 
 

@@ -77,6 +77,7 @@ def setup(level: str, secrets: Iterable[str], form: str = "text") -> None:
     logging.basicConfig(level="WARNING", handlers=[handler], force=True)
     logging.raiseExceptions = False  # a line that cannot be formatted would be shown with its arguments and a traceback
     sys.excepthook = _last_word
+    traceback.print_exc = _in_one_line
     for package in ("bots", "inference", "storage"):
         logging.getLogger(package).setLevel(level)
 
@@ -84,6 +85,12 @@ def setup(level: str, secrets: Iterable[str], form: str = "text") -> None:
 def _last_word(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """What a dying role says in place of Python's own traceback."""
     logging.getLogger(__name__).critical("%s", describe(error))
+
+
+def _in_one_line(*_: object, **__: object) -> None:
+    """What Gradio calls in place of a log."""
+    if error := sys.exc_info()[1]:
+        logging.getLogger("library").error("%s", describe(error))
 
 
 def describe(error: BaseException) -> str:

@@ -274,6 +274,7 @@ def status(
     _run(look)
 
 
+@app.command()
 def backup(file: Path) -> None:
     """Back up what is kept."""
     from storage.backup import save

@@ -27,9 +27,10 @@ from bots.settings import BotSettings, WebSettings
 from bots.splitting import TELEGRAM_LIMIT, telegram_pages
 from bots.surface import Incoming
 from bots.telegram_reading import Reader
-from inference.engine import Engine, EngineAddress, EngineError, Generation
+from inference.engine import Engine, EngineAddress
 from inference.prompt import messages, template
 from inference.settings import InferenceSettings
+from inference.stream import EngineError, Generation
 from storage.connection import Scripts
 from storage.inbox import Inbox
 from storage.messages import (

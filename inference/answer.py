@@ -15,7 +15,8 @@ import msgspec
 from msgspec import structs
 
 from inference import budget, prompt
-from inference.engine import Engine, EngineRefused, Generation
+from inference.engine import Engine
+from inference.stream import EngineRefused, Generation
 from storage.history import History
 from storage.images import Images
 from storage.messages import Ask, Cancelled, Done, Event, Failed, Model, Photo, Refused, Turn, View

@@ -11,7 +11,8 @@ import msgspec
 
 from inference import gpu
 from inference.answer import Answerer, FenceLost, Figures, Stop
-from inference.engine import Engine, EngineDown, EngineError
+from inference.engine import Engine
+from inference.stream import EngineDown, EngineError
 from storage.connection import RETRY, StoreDown, forever, persist
 from storage.health import Health
 from storage.logs import about

@@ -1,6 +1,6 @@
 # Everything happens in .venv in this checkout; nothing needs root.
 .DEFAULT_GOAL := help
-.PHONY: help setup up test test-sglang lint bench-queue bench-road bench-context chaos demo-model lock
+.PHONY: help setup up test test-sglang lint bench-queue bench-road bench-context chaos fuzz demo-model lock
 
 BIN := .venv/bin
 SETUP := python3 .ci/setup.py
@@ -49,6 +49,9 @@ bench-context: .venv/dev.stamp .venv-sglang/run.stamp  ## what trimming leaves o
 
 chaos: .venv/dev.stamp  ## kill every part at random under load (CHAOS_SECONDS=60); one JSON line last
 	@$(BIN)/python -m bench.chaos
+
+fuzz: .venv/dev.stamp  ## 20,000 bad inputs at every door, more for FUZZ_SECONDS; one JSON line last
+	@$(BIN)/python -m bench.fuzz $(or $(FUZZ_SECONDS),0) $(or $(FUZZ_SEED),1)
 
 demo-model:  ## train the demo model anew, in an environment of its own (a GPU; on a CPU with ARGS=--small)
 	@$(SETUP) .venv-demo demo inference/demo/requirements.txt

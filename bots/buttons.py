@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from contextlib import suppress
 
 from msgspec import structs
 
 from bots import pointing
+from bots.confined import confined
 from bots.delivery import Delivery
 from bots.extracts import page_html
 from bots.phrases import say
@@ -86,7 +86,7 @@ class Buttons:
         if not data:
             return "original_gone"
         parts = [Button(code, code[-1]) for code in CELLS]
-        picture, where = await asyncio.to_thread(pointing.grid, data), incoming.where
+        picture, where = await confined(pointing.grid, data), incoming.where
         message = await tools.send_file(where, *pictured(say(incoming.language, "file_grid"), picture), parts)
         await self._stores.replies.remember(ask, where, message)
         return "button.choose"
@@ -111,7 +111,8 @@ class Buttons:
         photos = [photo.sha256 for photo in found.ask.photos()]
         if None in await self._stores.images.get(found.ask.person, photos):
             return "photo_gone"  # the answer that is there is better than none
-        await self._limits.take(await self._stores.people.of(incoming.person))
+        lane = await self._stores.people.of(incoming.person)
+        await self._limits.take(lane, f"{found.ask.id}:{found.fence}", len(photos), incoming.person)
         where = found.ask.where
         if where.via and incoming.person == found.ask.person:  # the former way may have passed
             where = structs.replace(where, chat=incoming.where.chat, via=incoming.where.via)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from msgspec import structs
 
 from bots import documents, videos
+from bots.confined import confined
 from bots.photos import MAX_MEGABYTES, Prepared, has_several, kind_of, prepare
-from bots.surface import FileRef, Incoming, Surface, SurfaceError, Unreachable
+from bots.surface import FileRef, Incoming, SurfaceError, Unreachable
 from storage.health import Room
 from storage.logs import describe
 from storage.messages import Note, Photo, Refused
@@ -20,7 +21,7 @@ from storage.vision import PixelLimits
 
 log = logging.getLogger(__name__)
 
-DOWNLOADS = 8  # at once; each may hold 20 MB and a decoded picture
+DOWNLOADS = 8  # at once; each may hold 20 MB
 DOWNLOAD_TRIES = 5
 SEVERAL = ("GIF", "WEBP", "PNG", "TIFF")  # kinds that may hold more than one picture
 READABLE = ("image/", "video/", "application/pdf", "application/octet-stream")  # what the last one is, is seen later
@@ -36,10 +37,10 @@ class Got:
 
 
 class Files:
-    """One platform's files."""
+    """One platform's files; `fetch` brings their bytes as Surface.fetch does."""
 
-    def __init__(self, surface: Surface, stores: Stores) -> None:
-        self._surface = surface
+    def __init__(self, fetch: Callable[[FileRef], Awaitable[bytes]], stores: Stores) -> None:
+        self._from = fetch
         self._stores = stores
         self._downloads = asyncio.Semaphore(DOWNLOADS)
 
@@ -75,7 +76,7 @@ class Files:
 
     async def store(self, person: str, data: bytes, limits: PixelLimits) -> Photo:
         """Prepare a photo and keep it; what it was shrunk from is kept for a day, where there is room."""
-        prepared = await asyncio.to_thread(prepare, data, limits)
+        prepared = await confined(prepare, data, limits)
         await self._stores.images.put(person, prepared.photo, prepared.data)
         if prepared.photo.full:
             await self._stores.images.put_original(person, prepared.photo, data)
@@ -99,7 +100,7 @@ class Files:
     async def _fetch(self, file: FileRef) -> bytes | None:
         """A file's bytes; None when another try may give them."""
         try:
-            return await self._surface.fetch(file)
+            return await self._from(file)
         except Unreachable as error:
             log.warning("a download failed: %s", describe(error))
             return None
@@ -108,7 +109,7 @@ class Files:
 
     async def _read(self, message: Incoming, data: bytes, room: Room, question: str) -> Got:
         kind = kind_of(data)
-        several = kind in SEVERAL and await asyncio.to_thread(has_several, data, kind)
+        several = kind in SEVERAL and await confined(has_several, data, kind)
         if kind == "PDF" or (kind == "TIFF" and several):
             return await self._document(message, data, room, question)
         if kind == "video" or several:

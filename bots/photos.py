@@ -109,7 +109,7 @@ def prepare(data: bytes, limits: PixelLimits) -> Prepared:
     """Verify, turn upright, flatten on white, fit to `limits` and encode once; the same input gives the same bytes.
 
     A JPEG that fits already passes through without its metadata, its pixels untouched. Takes up to 400 MB of memory
-    for the largest pictures and holds the GIL for little of its time: run it in a thread, few at once.
+    for the largest pictures: what people send is read in a confined child.
 
     Raises Refused with code empty, too_large (limit: MB), not_an_image, unsupported_image (kind), broken_image,
     too_many_pixels (limit: megapixels) or too_narrow (limit: aspect ratio).
@@ -132,7 +132,7 @@ def prepare(data: bytes, limits: PixelLimits) -> Prepared:
 def upright(data: bytes) -> Image.Image:
     """The whole picture as people see it, in mode L or RGB, to be drawn on or cut: as large as it came.
 
-    Takes up to 600 MB of memory for the largest pictures. Raises Refused as `prepare` does.
+    Takes up to 450 MB of memory for the largest pictures. Raises Refused as `prepare` does.
     """
     kind = _verified(data)
     with _pillows_errors(kind):
@@ -167,7 +167,7 @@ def has_several(data: bytes, kind: str) -> bool:
     """Whether a picture moves, or has more than one page."""
     try:
         return bool(getattr(Image.open(io.BytesIO(data), formats=[kind]), "is_animated", False))
-    except DAMAGE:
+    except (*DAMAGE, Image.DecompressionBombError):
         return False  # prepare() says so
 
 

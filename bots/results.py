@@ -12,6 +12,7 @@ from functools import partial
 from msgspec import structs
 
 from bots import extracts, pointing
+from bots.confined import confined
 from bots.files import Files
 from bots.photos import kind_of
 from bots.phrases import say
@@ -75,7 +76,7 @@ class Results:
         if not data:
             return Result("\n".join([*lines, "", say(ask.language, "photo_not_drawn")]))
         try:
-            drawn = await asyncio.to_thread(pointing.draw, data, marks)
+            drawn = await confined(pointing.draw, data, marks)
         except Refused:
             return Result(text)
         return Result("\n".join(lines), (pictured(say(ask.language, "file_drawn"), drawn),))
@@ -112,11 +113,11 @@ class Results:
         data = await self.best(ask.person, photo, whole=True)
         if not data:
             raise Refused("original_gone")
-        room, cut = await self._stores.health.room(1), await asyncio.to_thread(pointing.crop, data, box, margin)
+        room, cut = await self._stores.health.room(1), await confined(pointing.crop, data, box, margin)
         found = await self._files.store(ask.person, cut, room.limits)
-        model, asked = await self._stores.health.model(), ask.then or ask.question.text
-        question = worded("part", ask.language, demo=bool(model and model.demo), question=asked)
-        turn = Turn("user", question, (structs.replace(found, source=PART),))
+        model = await self._stores.health.model()
+        words = worded("part", ask.then or ask.question.text, ask.language, model)
+        turn = Turn("user", words, (structs.replace(found, source=PART),))
         return structs.replace(ask, question=turn, task="", then="", notes=())
 
     async def photo(self, ask: Ask) -> Photo | None:

@@ -91,7 +91,8 @@ TELEGRAM = Dialect(
     rows=16,
     config=symbols(unordered_list_item="•"),
     fits=lambda text, _: utf16_len(text),
-    page=lambda text, entities: Page(text, tuple(entities)),
+    # A link to tg://user would ping whom it names.
+    page=lambda text, entities: Page(text, tuple(each for each in entities if re.match("https?:|None", str(each.url)))),
 )
 
 
@@ -161,7 +162,7 @@ def _shown(source: str, kind: str, dialect: Dialect) -> Shown:
     text, entities = convert(literal, latex_escape=False, config=dialect.config)
     text = text.translate(_SHOW).rstrip()
     for entity in entities:
-        entity.url = entity.url and entity.url.translate(_SHOW)
+        entity.url = entity.url and entity.url.translate(_SHOW).strip("<>")
     if kind == "table" and re.fullmatch(r"-[-+]*", text.partition("\n")[2].partition("\n")[0]):
         return _table(text.split("\n"), source.split("\n")[1], dialect.rows)
     return text, list(_within(entities, 0, utf16_len(text)))

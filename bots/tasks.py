@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from bots.phrases import phrases, say
-from storage.messages import Refused
+from storage.messages import Model, Refused
 
 
 class Task(NamedTuple):
@@ -49,18 +49,18 @@ def read(text: str) -> tuple[Task | None, str]:
     return (task, "".join(argument)) if task else (None, text)
 
 
-def prompt(task: Task, argument: str, language: str, *, demo: bool = False) -> str:
-    """What the model is asked; the demo model knows fewer words. Prompts have the article before the argument.
+def prompt(task: Task, argument: str, language: str, model: Model | None) -> str:
+    """What the model is asked. Prompts have the article before the argument.
 
     Raises Refused("task_<argument>") where the task must have an argument and there is none.
     """
     if task.must and not argument:
         raise Refused(f"task_{task.argument}")
     argument = argument.removeprefix("the ") or (say(language, f"task.{task.argument}") if task.argument else "")
-    return worded(task.name, language, demo=demo, argument=argument)
+    return worded(task.name, argument, language, model)
 
 
-def worded(name: str, language: str, *, demo: bool, **args: str) -> str:
-    """A phrase of the tasks; the demo model's own, where there is one."""
-    code = f"demo.{name}" if demo and f"demo.{name}" in phrases(language) else f"task.{name}"
-    return say(language, code, **args)
+def worded(name: str, argument: str, language: str, model: Model | None) -> str:
+    """The prompt of this name; the demo model knows fewer words."""
+    known = model is not None and model.demo and f"demo.{name}" in phrases(language)
+    return say(language, f"{'demo' if known else 'task'}.{name}", argument=argument)

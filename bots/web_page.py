@@ -33,12 +33,11 @@ from bots.buttons import CELLS
 from bots.intake import work
 from bots.photos import MAX_MEGABYTES
 from bots.phrases import LANGUAGES, language_of, phrases, say
+from bots.reporting import status_lines
 from bots.settings import WebSettings
 from bots.surface import Button, Closed, FileRef, Gone, Incoming, Page, Rate
 from bots.tasks import TASKS
-from bots.wording import duration
 from storage.connection import persist
-from storage.heartbeat import roles
 from storage.keys import HISTORY_TTL
 from storage.limits import Limits, Rules
 from storage.messages import Address, decode, encode
@@ -122,6 +121,9 @@ class _Site:
     async def sign(self, where: Address, sign: str) -> None: ...
     async def notify(self, press: str, text: str) -> None: ...
 
+    async def direct(self, person: str) -> Address:
+        raise Closed  # nobody can be found who does not look
+
     async def watch(self, request: gr.Request) -> AsyncGenerator[tuple[Any, ...]]:
         """Show what this visitor sees, and again whenever it changes, as long as the page is open."""
         user, language = request.user
@@ -183,18 +185,14 @@ class _Site:
 
     async def _about(self, language: str) -> tuple[str, str]:
         """Which model answers, in plain words, and the figures of the status tab."""
-        health, counts, now = self._stores.health, await self._stores.queue.counts(), time.time()
-        model, service = await health.model(), await health.service()
-        code = "none" if service.reason or not model else "demo" if model.demo else "model"
-        name, alive = model.name if model else "–", await roles(self._stores.redis)
-        up = [f"| {role.role} | {duration(language, now - role.started)} |" for role in alive]
-        figures = "\n".join([say(language, "page.figures", model=name, **counts), *up])
-        return say(language, f"page.{code}", model=name), figures
+        model, now = await self._stores.health.model(), await self._stores.status()
+        code = "none" if now.reason or not model else "demo" if model.demo else "model"
+        return say(language, f"page.{code}", model=now.model), "  \n".join(status_lines(language, now))
 
     def _open(self, user: str) -> _Chat:
         if user not in self._chats:
             self._chats[user] = _Chat(f"{user}-{secrets.token_hex(8)}")
-            with suppress(OSError, msgspec.MsgspecError):  # a first visit; a file of another version
+            with suppress(OSError, ValueError):  # a first visit; a file of another version
                 self._chats[user] = decode((self._kept / user).read_bytes(), _Chat)
         return self._chats[user]
 

@@ -209,7 +209,7 @@ async def test_a_bot_introduces_itself_in_every_language(telegram: TelegramEmula
     await introduce(bot)
     await set_menus(bot)
     menus = {key: [item["command"] for item in menu] for key, menu in telegram.api.commands.items()}
-    private = [*TASKS, "new", "stop", "context", "forget", "link", "help"]
+    private = [*TASKS, "new", "stop", "context", "usage", "forget", "link", "help"]
     expected = {"all_private_chats": private, "all_group_chats": ["ask", *private]}
     assert menus == {(scope, language): names for scope, names in expected.items() for language in ("", "zh")}
     assert bot.username == "askpix_bot"

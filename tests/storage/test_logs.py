@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -22,8 +23,9 @@ def _restored() -> Iterator[None]:
     names = ("", "bots", "inference", "storage")
     levels = {name: logging.getLogger(name).level for name in names}
     handlers, raising, hook = logging.getLogger().handlers[:], logging.raiseExceptions, sys.excepthook
+    shown = traceback.print_exc
     yield
-    sys.excepthook = hook
+    sys.excepthook, traceback.print_exc = hook, shown
     logging.getLogger().handlers[:] = handlers
     logging.raiseExceptions = raising
     for name, level in levels.items():
@@ -97,6 +99,16 @@ def test_a_dying_role_says_what_it_died_of_in_one_line(capsys: pytest.CaptureFix
     (line,) = capsys.readouterr().err.splitlines()
     assert "C storage.logs: ValueError at test_logs.py:" in line
     assert "Ann" not in line
+
+
+def test_what_a_library_prints_of_an_error_is_one_line_too(capsys: pytest.CaptureFixture[str]) -> None:
+    setup("INFO", [TOKEN])
+    try:
+        raise failed(f"Ann {TOKEN}")
+    except ValueError:
+        traceback.print_exc()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "E library: ValueError at test_logs.py:" in line
 
 
 def test_libraries_speak_from_warning_on_at_every_level(capsys: pytest.CaptureFixture[str]) -> None:

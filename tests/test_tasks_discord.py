@@ -121,7 +121,7 @@ async def a_shrunk_picture_is_looked_at_closer(street: Street) -> None:
     await ben.press(grid, "7")
     await ben.reads_when(channel, lambda texts: say("en", "button.not_yours") in texts)
     await ann.press(grid, "7")
-    question = say("en", "task.part", question="Which colours?")
+    question = say("en", "task.part", argument="Which colours?")
     await channel.wait_for(lambda texts: f"1 seen: {question}" in texts)
     (part,) = asked(street, question).pictures
     assert part.convert("RGB").getpixel((20, part.height // 2)) == pytest.approx(exhibits.NINE[6], abs=8)
@@ -130,7 +130,7 @@ async def a_shrunk_picture_is_looked_at_closer(street: Street) -> None:
 async def a_part_is_found_and_looked_at_in_the_same_message(street: Street) -> None:
     ann, channel = street.person(), street.channel()
     await ann.slash("zoom", channel, where="bottom middle", image=encoded(exhibits.nine(), "JPEG"))
-    question = say("en", "task.part", question=say("en", "default_question"))
+    question = say("en", "task.part", argument=say("en", "default_question"))
     await channel.wait_for(lambda texts: texts[:1] == [f"1 seen: {question}"])
     looked = picture(await sent(street, ann, channel, "part.png"))
     assert looked.getpixel((looked.width // 5, looked.height // 2)) == exhibits.NINE[7], "what was looked at is shown"

@@ -76,7 +76,7 @@ async def a_number_asks_the_same_of_that_part_of_the_original(road: Road, ann: U
     (shown_grid,) = pictures(ann.private)
     assert [colour(shown_grid, (0.1 + n % 3 / 3, 0.1 + n // 3 / 3)) for n in range(9)] == list(range(9))
     await ann.press_button(parts, "cell2")
-    question = say("en", "task.part", question="What is there?")
+    question = say("en", "task.part", argument="What is there?")
     await ann.private.wait_for(lambda texts: f"1 seen: {question}" in texts, 20)
     whole, part = asked(road, "What is there?")
     (first,), (second,) = whole.pictures, part.pictures
@@ -93,7 +93,7 @@ async def what_is_described_is_found_and_looked_at_in_the_same_message(road: Roa
     await big(ann, "How many stripes?")
     await offered(ann)
     await ann.send_text(ann.private, "/zoom the bottom middle field")
-    question = say("en", "task.part", question="How many stripes?")
+    question = say("en", "task.part", argument="How many stripes?")
     await ann.private.wait_for(lambda texts: f"1 seen: {question}" in texts, 20)
     await ann.private.wait_for(lambda texts: len(texts) == 3)
     (found,), (looked,) = asked(road, "Locate the bottom middle field and"), asked(road, question)
@@ -108,7 +108,7 @@ async def what_is_described_is_found_and_looked_at_in_the_same_message(road: Roa
 
 async def a_part_of_a_photo_that_comes_with_the_task(road: Road, ann: User) -> None:
     await big(ann, "/zoom bottom middle")
-    question = say("en", "task.part", question=say("en", "default_question"))
+    question = say("en", "task.part", argument=say("en", "default_question"))
     await ann.private.wait_for(lambda texts: texts[:1] == [f"1 seen: {question}"], 20)
 
 
@@ -132,7 +132,7 @@ async def only_its_asker_and_admins_look_closer(road: Road, ann: User) -> None:
         assert await told(road, await road.ben.press_button(message, code)) == refused
     assert await told(road, await road.admin.press_button(parts, "cell3")) == say("en", "button.looking")
     await ann.private.wait_for(
-        lambda texts: any(say("en", "task.part", question="Whose is it?") in each for each in texts), 20
+        lambda texts: any(say("en", "task.part", argument="Whose is it?") in each for each in texts), 20
     )
 
 
@@ -199,7 +199,7 @@ class Gates:
 
 
 async def test_an_adapter_that_dies_before_between_and_in_the_steps_answers_once(tmp_path: Path) -> None:
-    gates, question = Gates(), say("en", "task.part", question=say("en", "default_question"))
+    gates, question = Gates(), say("en", "task.part", argument=say("en", "default_question"))
     async with open_road(tmp_path, reply=gates.reply) as road:
         one, other = road.telegram.user(2000), road.telegram.user(2001)
         asking = await big(one, "/zoom bottom middle")

@@ -22,10 +22,8 @@ from storage.vision import PixelLimits
 
 log = logging.getLogger(__name__)
 
-DOWNLOADS, OWN = (
-    8,
-    4,
-)  # at once, of all and of one person; each may hold 20 MB, and a hostile one its place for a minute
+DOWNLOADS = 8  # at once; each may hold 20 MB
+OWN = 6  # of one person: a hostile file holds its place for a minute
 DOWNLOAD_TRIES = 5
 SEVERAL = ("GIF", "WEBP", "PNG", "TIFF")  # kinds that may hold more than one picture
 READABLE = ("image/", "video/", "application/pdf", "application/octet-stream")  # what the last one is, is seen later

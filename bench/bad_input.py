@@ -27,9 +27,10 @@ from bots.settings import BotSettings, WebSettings
 from bots.splitting import TELEGRAM_LIMIT, telegram_pages
 from bots.surface import Incoming
 from bots.telegram_reading import Reader
-from inference.engine import Engine, EngineAddress, EngineError, Generation
+from inference.engine import Engine, EngineAddress
 from inference.prompt import messages, template
 from inference.settings import InferenceSettings
+from inference.stream import EngineError, Generation
 from storage.connection import Scripts
 from storage.inbox import Inbox
 from storage.messages import (
@@ -71,7 +72,7 @@ def command(rng: Random) -> str:
     if not task:
         return "none"
     try:
-        tasks.prompt(task, argument, language, demo=rng.random() < 0.5)
+        tasks.prompt(task, argument, language, rng.choice((None, Model("askpix-demo", 2048, 1, 1, 2))))
     except Refused as refused:
         return told(refused)
     return "task"

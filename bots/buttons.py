@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from contextlib import suppress
 
@@ -19,6 +18,8 @@ from storage.limits import Limits
 from storage.messages import Ask, Refused
 from storage.queue import Found
 from storage.stores import Stores
+
+CELLS = tuple(f"cell{number}" for number in range(1, 10))  # of the nine parts of a photo
 
 
 class Buttons:
@@ -60,8 +61,8 @@ class Buttons:
                 return await self._send(found.ask, answer.text, code) if answer else "button.unknown"
             case "closer" if ask.photos():
                 return await self._closer(incoming, ask)
-            case cell if re.fullmatch("cell[1-9]", cell) and ask.photos():  # a client may send what no button says
-                return await self._look(incoming, ask, int(cell[4]))
+            case cell if cell in CELLS and ask.photos():
+                return await self._look(incoming, ask, CELLS.index(cell) + 1)
             case _:
                 return "button.unknown"
 
@@ -73,17 +74,18 @@ class Buttons:
             files = result.files or ((say(ask.language, "file_name"), text.encode()),)
             sent = [await tools.send_file(ask.where, *file) for file in files]
             return "button.file" if all(sent) else "button.unknown"
-        for page in self._surface.pages(fenced(page_html(text) or text, "html")):
+        written = page_html(text)
+        for page in self._surface.pages(fenced(written, "html")) if written else ():
             await tools.show(ask.where, page)
-        return "button.code"
+        return "button.code" if written else "button.unknown"
 
     async def _closer(self, incoming: Incoming, ask: Ask) -> str:
         """Show the photo in nine numbered parts, each with its button."""
         tools, photo = self._delivery.tools, ask.photos()[0]
-        data = await self._stores.images.original(ask.person, photo)
+        data = await tools.results.best(ask.person, photo, whole=True)
         if not data:
             return "original_gone"
-        parts = [Button(f"cell{number}", str(number)) for number in range(1, 10)]
+        parts = [Button(code, code[-1]) for code in CELLS]
         picture, where = await confined(pointing.grid, data), incoming.where
         message = await tools.send_file(where, *pictured(say(incoming.language, "file_grid"), picture), parts)
         await self._stores.replies.remember(ask, where, message)
@@ -93,9 +95,7 @@ class Buttons:
         """Ask the same about one part of the photo."""
         if not await self._limits.admits(incoming.person, *incoming.chats):
             return "button.not_yours"
-        part = await self._delivery.tools.results.part(ask, ask.photos()[0], pointing.cell(number))
-        if not part:
-            return "original_gone"
+        part = await self._delivery.tools.results.part(ask, ask.photos()[0], pointing.cell(number), 0)
         await self._limits.take(await self._stores.people.of(incoming.person))
         epoch = await self._stores.history.enter(ask.person, ask.conversation)
         fresh = structs.replace(part, id=incoming.id, where=incoming.where, asked_at=time.time(), epoch=epoch)
@@ -111,7 +111,8 @@ class Buttons:
         photos = [photo.sha256 for photo in found.ask.photos()]
         if None in await self._stores.images.get(found.ask.person, photos):
             return "photo_gone"  # the answer that is there is better than none
-        await self._limits.take(await self._stores.people.of(incoming.person))
+        lane = await self._stores.people.of(incoming.person)
+        await self._limits.take(lane, f"{found.ask.id}:{found.fence}", len(photos), incoming.person)
         where = found.ask.where
         if where.via and incoming.person == found.ask.person:  # the former way may have passed
             where = structs.replace(where, chat=incoming.where.chat, via=incoming.where.via)

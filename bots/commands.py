@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from msgspec import structs
 
+from bots.admin import Admin
 from bots.delivery import Delivery
 from bots.photos import MAX_MEGABYTES
 from bots.phrases import say
@@ -15,7 +16,7 @@ from bots.tasks import TASKS
 from storage.limits import Limits
 from storage.stores import Stores
 
-NAMES = ("new", "stop", "context", "forget", "link", "help")  # the menu, in its order
+NAMES = ("new", "stop", "context", "usage", "forget", "link", "help")  # the menu, in its order
 IN_GROUPS = ("ask", *TASKS, *NAMES)
 SETTLED = 2.0  # seconds from coming into a chat until we know if it is one of ours that moved
 
@@ -27,6 +28,7 @@ class Commands:
         self._stores = stores
         self._limits = limits
         self._delivery = delivery
+        self.admin = Admin(stores, limits, delivery)
 
     async def admits(self, incoming: Incoming) -> bool:
         """Whether this message goes on. A stranger is told once a day, in private; a group hears nothing."""
@@ -147,6 +149,8 @@ class Commands:
             words.append(
                 say(incoming.language, f"command.{demo}", model=model.name, pixels=pixels, limit=MAX_MEGABYTES)
             )
+        if await self._limits.is_admin(incoming.person):
+            words.append(say(incoming.language, "command.help_admin"))
         await self._delivery.tools.say(incoming.where, "\n\n".join(words))
 
     async def _say(self, incoming: Incoming, code: str, **args: str) -> None:

@@ -38,7 +38,7 @@ AT_ONCE = 2  # readers of a module; the next ones wait, but no photo for a video
 SECONDS = 60
 _CPU_SECONDS = 120  # several threads decode
 MEMORY = 2 << 30  # bytes of address space
-_FOUND = 64 << 20  # bytes; the frames of a video are 20 MB at most, the text of a document 30
+_FOUND = 128 << 20  # bytes; 120 frames of 0.8 megapixels are about 40 MB
 _NAME = 64  # bytes that a module's name is filled up to: a stream knows no other end
 
 _Refusal = tuple[str, dict[str, str | int | float]]
@@ -50,12 +50,11 @@ async def confined(reader: Callable[Concatenate[bytes, P], T], data: bytes, *arg
 
     Raises Refused as the reader does, and Refused("too_hard") when it dies, takes too long or answers nonsense.
     """
-    given = msgspec.msgpack.encode((reader.__name__, data, args, kwargs))
     loop, module = asyncio.get_running_loop(), reader.__module__
     turns = _turns.setdefault(loop, defaultdict(lambda: asyncio.Semaphore(AT_ONCE)))
     nursery = _nurseries.get(loop) or _nurseries.setdefault(loop, _Nursery(loop))
     async with turns[module]:
-        found = await _run(nursery, module, given)
+        found = await _run(nursery, module, msgspec.msgpack.encode((reader.__name__, data, args, kwargs)))
     try:
         if found[:1] == b"\0":
             code, details = msgspec.msgpack.decode(found[1:], type=_Refusal)

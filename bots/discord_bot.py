@@ -163,6 +163,12 @@ class DiscordSurface:
                 await self._client.acknowledged(via.interaction)
                 await self._hook(via).send(text, ephemeral=True)
 
+    async def direct(self, person: str) -> Address:
+        """The channel of our direct messages."""
+        with _mapped():
+            channel = await self._client.create_dm(discord.Object(int(person.rpartition(":")[2])))
+        return Address(PLATFORM, str(channel.id))
+
     async def _send(self, where: Address, nonce: str, **content: Any) -> str:
         via = Via.read(where.via)
         content["suppress_embeds"] = True  # what an answer links to is not looked up

@@ -29,6 +29,7 @@ _PAGE_LETTERS = 20_000
 _FEW_LETTERS = 60  # a page with fewer is a scan, a slide or a drawing: its picture says more
 _PICTURE_TOKENS = 800  # an A4 page of 750x1060 px: print of 10 points is 12 px high
 _LEAD_TOKENS = 8  # "[Page 117]" and what parts it from the next
+_MAX_SCALE = 3  # px for each 1/72 inch
 _MAX_RATIO = 20  # thinner pages are drawn broader
 _TIFF_PIXELS = 34_000_000
 
@@ -183,11 +184,11 @@ def _pdf(data: bytes) -> Generator[tuple[list[str], Draw, bool]]:
             page = pdf[number - 1]
         except pdfium.PdfiumError:
             return b""
-        return _drawn(pdfium, pdf, page, limits)
+        return _drawn(pdfium, page, limits)
 
     try:
         with pdfium.PdfDocument(data) as pdf:
-            pdf.init_forms()  # what was filled in is drawn with the page
+            pdf.init_forms()
             _countable(len(pdf))
             scripts = pdfium.raw.FPDFDoc_GetJavaScriptActionCount(pdf) > 0 or _SCRIPTS.search(data) is not None
             yield [_text(pdfium, pdf, number) for number in range(len(pdf))], draw, scripts
@@ -206,24 +207,27 @@ def _countable(pages: int) -> None:
 def _text(pdfium: Any, pdf: Any, index: int) -> str:
     """A page's text; none of a page that is damaged."""
     try:
-        text = pdf[index].get_textpage().get_text_bounded()
+        page = pdf[index]
+        if page.formenv:  # what was filled in becomes part of the page
+            page.flatten()
+            page.close()
+            page = pdf[index]
+        text = page.get_textpage().get_text_bounded()
     except pdfium.PdfiumError:
         return ""
     text = _NO_TEXT.sub("", text.replace("\r\n", "\n"))
     return normalize("NFC", re.sub(r"[^\S\n]+", " ", text)).strip()[:_PAGE_LETTERS]
 
 
-def _drawn(pdfium: Any, pdf: Any, page: Any, limits: PixelLimits) -> bytes:
+def _drawn(pdfium: Any, page: Any, limits: PixelLimits) -> bytes:
     """A picture of a page at the size that the model sees, however large or thin its paper is."""
     sides: list[float] = page.get_size()
-    across, down = (math.ceil(max(side, max(sides) / _MAX_RATIO, 1)) for side in sides)
-    width, height = fit(across, down, limits)
+    across, down = (max(side, max(sides) / _MAX_RATIO, 1) for side in sides)
+    scale = min(_MAX_SCALE, math.sqrt(limits.max_pixels / (across * down)))
+    width, height = fit(math.ceil(across * scale), math.ceil(down * scale), limits)
     bitmap = pdfium.PdfBitmap.new_native(width, height, pdfium.raw.FPDFBitmap_BGRx)
     bitmap.fill_rect((255, 255, 255, 255), 0, 0, width, height)
-    place = bitmap, page, 0, 0, width, height, 0, pdfium.raw.FPDF_ANNOT
-    pdfium.raw.FPDF_RenderPageBitmap(*place)
-    if pdf.formenv:
-        pdfium.raw.FPDF_FFLDraw(pdf.formenv, *place)
+    pdfium.raw.FPDF_RenderPageBitmap(bitmap, page, 0, 0, width, height, 0, pdfium.raw.FPDF_ANNOT)
     file = io.BytesIO()
     bitmap.to_pil().convert("RGB").save(file, "BMP")
     return file.getvalue()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
@@ -13,7 +13,7 @@ from msgspec import structs
 from bots import documents, videos
 from bots.confined import confined
 from bots.photos import MAX_MEGABYTES, Prepared, has_several, kind_of, prepare
-from bots.surface import FileRef, Incoming, Surface, SurfaceError, Unreachable
+from bots.surface import FileRef, Incoming, SurfaceError, Unreachable
 from storage.health import Room
 from storage.logs import describe
 from storage.messages import Note, Photo, Refused
@@ -39,10 +39,10 @@ class Got:
 
 
 class Files:
-    """One platform's files."""
+    """One platform's files; `fetch` brings their bytes as Surface.fetch does."""
 
-    def __init__(self, surface: Surface, stores: Stores) -> None:
-        self._surface = surface
+    def __init__(self, fetch: Callable[[FileRef], Awaitable[bytes]], stores: Stores) -> None:
+        self._from = fetch
         self._stores = stores
         self._downloads = asyncio.Semaphore(DOWNLOADS)
         self._own: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
@@ -104,7 +104,7 @@ class Files:
     async def _fetch(self, file: FileRef) -> bytes | None:
         """A file's bytes; None when another try may give them."""
         try:
-            return await self._surface.fetch(file)
+            return await self._from(file)
         except Unreachable as error:
             log.warning("a download failed: %s", describe(error))
             return None

@@ -19,7 +19,20 @@ from bots.tasks import TASKS, UNREAD
 from bots.tools import FIRST_BACKOFF, LONGEST_BACKOFF, Tools
 from bots.wording import ending, waiting
 from storage.connection import persist
-from storage.messages import Address, Ask, Cancelled, Delta, Done, Event, Queued, Started, Waiting
+from storage.messages import (
+    Address,
+    Ask,
+    Cancelled,
+    Delta,
+    Done,
+    Event,
+    Failed,
+    Queued,
+    Refused,
+    Started,
+    Turn,
+    Waiting,
+)  # fmt: skip
 from storage.replies import Finished
 
 log = logging.getLogger(__name__)
@@ -85,10 +98,12 @@ class Follower:
     def redo(self, ask: Ask, fence: int) -> None:
         """The ask is asked anew: what was shown of lower fences is dead."""
         self.ask = ask
-        if fence < self.fence or (self.final and fence <= self.final.fence):
-            return  # it was claimed, or even closed, before its asker's process came to tell us
-        self.fence, self.text, self.final, self._result = fence, b"", None, None
-        self._status, self._offer_file, self._closed, self._plain, self.seen = None, False, False, False, False
+        if self.final and fence <= self.final.fence:
+            return  # it was even closed before its asker's process came to tell us
+        if fence >= self.fence:  # else it was claimed by then, and this is its text
+            self.fence, self.text, self._status = fence, b"", None
+        self.final, self._result = None, None
+        self._offer_file, self._closed, self._plain, self.seen = False, False, False, False
         self._ended.clear()
         self._changed.set()
 
@@ -139,11 +154,16 @@ class Follower:
     async def _resolve(self, final: Finished) -> None:
         """Make of a final reply what is shown of it, or ask what it leads to."""
         tools, event = self._tools, final.event
-        if isinstance(event, Done):
-            anew = await persist(partial(tools.results.closer, self.ask, event.text))
+        if self.ask.question == Turn() and (found := await persist(partial(tools.queue.find, self.ask.id))):
+            self.ask = found.ask  # of a former life
+        try:
+            closer = partial(tools.results.closer, self.ask, event.text) if isinstance(event, Done) else None
+            anew = await persist(closer) if closer else None
             if anew and await persist(partial(tools.queue.amend, anew, final.fence)) == "ok":
                 self.redo(anew, final.fence + 1)
                 return
+        except Refused as refusal:
+            event = Failed(refusal.code, refusal.details)
         result = Result("")
         if isinstance(event, Done) and event.text.strip():
             result = await persist(partial(tools.results.of, self.ask, event.text))

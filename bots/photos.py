@@ -132,7 +132,7 @@ def prepare(data: bytes, limits: PixelLimits) -> Prepared:
 def upright(data: bytes) -> Image.Image:
     """The whole picture as people see it, in mode L or RGB, to be drawn on or cut: as large as it came.
 
-    Takes up to 600 MB of memory for the largest pictures. Raises Refused as `prepare` does.
+    Takes up to 450 MB of memory for the largest pictures. Raises Refused as `prepare` does.
     """
     kind = _verified(data)
     with _pillows_errors(kind):
@@ -167,7 +167,7 @@ def has_several(data: bytes, kind: str) -> bool:
     """Whether a picture moves, or has more than one page."""
     try:
         return bool(getattr(Image.open(io.BytesIO(data), formats=[kind]), "is_animated", False))
-    except (Image.DecompressionBombError, *DAMAGE):
+    except (*DAMAGE, Image.DecompressionBombError):
         return False  # prepare() says so
 
 

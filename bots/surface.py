@@ -197,3 +197,7 @@ class Surface(Protocol):
 
     async def notify(self, press: str, text: str) -> None:
         """Tell the one who pressed a button, and nobody else."""
+
+    async def direct(self, person: str) -> Address:
+        """Where somebody is written to in private."""
+        ...

@@ -32,18 +32,17 @@ class Tools:
     results: Results
     outbox: str
 
-    async def say(self, where: Address, text: str) -> None:
-        """Send one sentence, within the chat's rate."""
-        await self.show(where, Page(text))
+    async def say(self, where: Address, text: str, buttons: tuple[Button, ...] = ()) -> str:
+        """Send a text, within the chat's rate; its message, or ""."""
+        return await self.show(where, Page(text, buttons=buttons))
 
-    async def show(self, where: Address, page: Page) -> None:
-        """Send a message that is no slot, within the chat's rate; tried until the platform takes or refuses it."""
+    async def show(self, where: Address, page: Page) -> str:
+        """Send a message that is no slot; tried until the platform takes or refuses it. Its message, or ""."""
         backoff = FIRST_BACKOFF
         while True:
             await self.pace.turn(where.bucket, self.surface.rate(where))
             try:
-                await self.surface.place(where, page)
-                return
+                return await self.surface.place(where, page)
             except Flooded as flood:
                 self.pace.flooded(where.bucket, flood.seconds)
             except Moved as moved:
@@ -53,7 +52,7 @@ class Tools:
                 backoff = min(2 * backoff, LONGEST_BACKOFF)
             except SurfaceError as error:
                 log.info("%s cannot be told: %s", where.chat, type(error).__name__)
-                return
+                return ""
 
     async def send_file(self, where: Address, name: str, data: bytes, buttons: Sequence[Button] = ()) -> str:
         """Send a file; returns its message, "" when it is not known to have arrived."""

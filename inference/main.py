@@ -12,7 +12,7 @@ import msgspec
 from inference import embedded, hub, launch, plan
 from inference.answer import Answerer
 from inference.embedded import EngineFailed
-from inference.engine import Engine, EngineAddress, Wishes
+from inference.engine import Engine, EngineAddress
 from inference.launch import Tell
 from inference.settings import InferenceSettings
 from inference.worker import Worker
@@ -26,7 +26,7 @@ DEFAULT_MODEL = "Qwen/Qwen3-VL-2B-Instruct"  # of a machine with a GPU and SGLan
 async def work(storage: StorageSettings, settings: InferenceSettings, stop: asyncio.Event) -> None:
     """Run a worker until `stop`, on the engine of the settings or else on the embedded one of the data folder.
 
-    Raises ContextTooSmall.
+    Raises CannotRun.
     """
 
     def address() -> EngineAddress | None:
@@ -35,9 +35,9 @@ async def work(storage: StorageSettings, settings: InferenceSettings, stop: asyn
         found = embedded.read_address(storage.data_dir)
         return EngineAddress(found.url, found.key, found.model) if found else None
 
-    wishes = Wishes(settings.model if settings.engine_url else None, settings.concurrency, settings.context_tokens)
+    model = settings.model if settings.engine_url else None
     made: list[Worker] = []
-    async with Engine(address, wishes) as engine:
+    async with Engine(address, model=model, slots=settings.concurrency, context=settings.context_tokens) as engine:
         async with living(storage, "worker", lambda: made[0].figures() if made else {}) as (stores, name):
             secret = await stores.health.secret()
             answerer = Answerer(engine, stores.queue, stores.replies, stores.history, stores.images, secret)
@@ -50,19 +50,15 @@ async def serve(storage: StorageSettings, settings: InferenceSettings, stop: asy
 
     `tell(code, **details)` hears how far its start is.
     """
-    ready: asyncio.Future[embedded.EngineAddress] = asyncio.get_running_loop().create_future()
+    ready: asyncio.Queue[embedded.EngineAddress] = asyncio.Queue()
 
     async def live() -> None:
-        model = (await ready).model
+        model = (await ready.get()).model
         async with living(storage, "engine", lambda: {"model": model.name}):
             await stop.wait()
 
-    def known(address: embedded.EngineAddress) -> None:
-        if not ready.done():
-            ready.set_result(address)
-
     async def run() -> None:
-        await embedded.keep(await _choose(storage, settings, tell), known)
+        await embedded.keep(await _choose(storage, settings, tell), ready.put_nowait)
 
     await first_of(run(), live(), stop.wait())
 
@@ -78,22 +74,17 @@ async def _choose(storage: StorageSettings, settings: InferenceSettings, tell: T
     folder = await hub.obtain(name, storage.data_dir / "models", tell)
     served = folder.name if name == str(folder) else name
     if not (folder / "config.json").exists():
-        context, slots = settings.context_tokens or 0, settings.concurrency or embedded.EmbeddedSettings.slots
-        return embedded.Embedded(
-            embedded.EmbeddedSettings(storage.data_dir, folder, context, slots, settings.bind)
-        )  # fmt: skip
+        context, slots = settings.context_tokens or 0, settings.concurrency or embedded.SLOTS
+        return embedded.Embedded(storage.data_dir, folder, context, slots, settings.bind)
     if not card or not version:
         raise EngineFailed("sglang_missing" if card else "needs_gpu", name)
     wanted = _plan(card, str(folder), settings, version)
     if not wanted.fits:
         raise EngineFailed("does_not_fit", wanted.gpu)
     tell("plan", gpu=wanted.gpu, mib=wanted.total_mib, tokens=wanted.kv_tokens)
-    return launch.SGLang(
-        launch.LaunchSettings(
-            storage.data_dir, wanted, served, settings.bind, shlex.split(settings.engine_args or ""), python
-        ),
-        tell,
-    )
+    extra = shlex.split(settings.engine_args or "")
+    launched = launch.LaunchSettings(storage.data_dir, wanted, served, settings.bind, extra, python)
+    return launch.SGLang(launched, tell)
 
 
 async def planned(settings: InferenceSettings) -> dict[str, Any]:
@@ -110,6 +101,5 @@ def _plan(card: plan.Card, model: str, settings: InferenceSettings, version: tup
     if shape is None:
         raise EngineFailed("no_shape", model)
     context = settings.context_tokens or plan.CONTEXT
-    return plan.plan(
-        plan.Wish(card, model, shape, context, settings.concurrency, settings.quantization, settings.kv_dtype, version)
-    )
+    slots, weights = settings.concurrency, settings.quantization
+    return plan.plan(plan.Wish(card, model, shape, context, slots, weights, settings.kv_dtype, version))

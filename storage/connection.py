@@ -6,7 +6,6 @@ Foreign errors: `redis.exceptions.RedisError` stays what it is inside storage; c
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,7 +15,7 @@ from redis.asyncio.client import Pipeline
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, OutOfMemoryError, ReadOnlyError
+from redis.exceptions import OutOfMemoryError, ReadOnlyError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from storage.keys import PREFIX
@@ -67,36 +66,21 @@ class Scripts:
     """
 
     def __init__(self, redis: Client) -> None:
-        self._redis = redis
         library = (_FOLDER / "_lib.lua").read_text()
         files = [file for file in _FOLDER.glob("*.lua") if file.name != "_lib.lua"]
-        self._sources = {file.stem: f"{library}\n{file.read_text()}" for file in files}
-        # The name under which Redis keeps a script is its sha1: no need to ask for it.
-        self._digests = {
-            name: hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
-            for name, source in self._sources.items()
+        self._scripts: dict[str, Any] = {
+            file.stem: redis.register_script(f"{library}\n{file.read_text()}") for file in files
         }
-
-    async def load(self) -> None:
-        """Give the server every script, as far as it has lost it or never had it."""
-        for source in self._sources.values():
-            await self._redis.script_load(source)
 
     async def call(self, name: str, *args: str | bytes | int | float) -> Any:
         """Run a script; a server that has lost it gets it again."""
-        try:
-            return await self._evalsha(self._redis, name, args)
-        except NoScriptError:
-            await self.load()
-            return await self._evalsha(self._redis, name, args)
+        # One key, the prefix, routes the script to the slot that all keys share.
+        return await self._scripts[name]((PREFIX,), args)
 
     def queue_on(self, pipe: Pipeline, name: str, *args: str | bytes | int | float) -> None:
         """Append a call to a pipeline; on NoScriptError the caller does it again with `call`."""
-        self._evalsha(pipe, name, args)
-
-    def _evalsha(self, target: Any, name: str, args: tuple[str | bytes | int | float, ...]) -> Any:
-        # One key, the prefix, routes the script to the slot that all keys share.
-        return target.execute_command("EVALSHA", self._digests[name], 1, PREFIX, *args)
+        # Not by redis-py's own way: it asks the server for the script in front of every pipeline.
+        pipe.evalsha(self._scripts[name].sha, 1, PREFIX, *args)
 
 
 async def persist(step: Callable[[], Awaitable[T]]) -> T:

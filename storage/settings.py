@@ -10,9 +10,11 @@ import difflib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
+from datetime import UTC, time, tzinfo
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from storage.keys import DAY, HISTORY_TTL, PHOTO_TTL
 
@@ -24,18 +26,17 @@ INTERNAL = frozenset({"ASKPIX_SUPERVISOR_FD"})
 T = TypeVar("T")
 
 
-class BadSetting(Exception):
-    """A variable is unknown or its value cannot be used; `code` and `details` name the sentence that says so."""
+class CannotRun(Exception):
+    """A process cannot do its work here; `code` and `details` name the sentence that says why."""
 
     def __init__(self, code: str, **details: str) -> None:
-        super().__init__(code)
+        super().__init__(": ".join((code, *details.values())))
         self.code = code
         self.details = details
 
 
-def text(value: str) -> str:
-    """Any text."""
-    return value
+class BadSetting(CannotRun):
+    """A variable is unknown or its value cannot be used."""
 
 
 def switch(value: str) -> bool:
@@ -53,6 +54,31 @@ def positive(value: str) -> int:
     if number < 1:
         raise ValueError(value)
     return number
+
+
+def whole(value: str) -> int:
+    """A whole number from 0 on."""
+    return 0 if value == "0" else positive(value)
+
+
+def base_port(value: str) -> int:
+    """A port with room for those of all roles above it, or 0."""
+    if (port := whole(value)) > 65_000:
+        raise ValueError(value)
+    return port
+
+
+def zone(value: str) -> tzinfo:
+    """A time zone by its name in the tz database, such as Asia/Shanghai."""
+    try:
+        return ZoneInfo(value)
+    except (ZoneInfoNotFoundError, OSError) as error:
+        raise ValueError(value) from error
+
+
+def moment(value: str) -> time:
+    """A time of the day, HH:MM."""
+    return time.fromisoformat(value)
 
 
 def days(value: str) -> int:
@@ -102,6 +128,13 @@ def log_level(value: str) -> str:
     return value.upper()
 
 
+def log_format(value: str) -> str:
+    """text or json."""
+    if value.lower() not in ("text", "json"):
+        raise ValueError(value)
+    return value.lower()
+
+
 def folder(value: str) -> Path:
     """A folder; ~ is the home folder."""
     try:
@@ -110,7 +143,7 @@ def folder(value: str) -> Path:
         raise ValueError(value) from error
 
 
-def setting(env: str, default: Any, parse: Callable[[str], Any] = text, *, secret: bool = False) -> Any:
+def setting(env: str, default: Any, parse: Callable[[str], Any] = str, *, secret: bool = False) -> Any:
     """A dataclass field read from ASKPIX_<env>; a secret stays out of repr and out of `askpix settings`."""
     return field(default=default, repr=not secret, metadata={"env": env, "parse": parse, "secret": secret})
 
@@ -123,11 +156,8 @@ def present(settings: Any) -> Iterator[tuple[str, Any, bool]]:
 
 def variables(kind: type[Any]) -> frozenset[str]:
     """The full names of a settings class's variables, the _FILE forms of its secrets included."""
-    found: set[str] = set()
-    for item in fields(kind):
-        name = PREFIX + item.metadata["env"]
-        found |= {name, f"{name}_FILE"} if item.metadata["secret"] else {name}
-    return frozenset(found)
+    secret = {PREFIX + item.metadata["env"]: item.metadata["secret"] for item in fields(kind)}
+    return frozenset(secret) | {f"{name}_FILE" for name in secret if secret[name]}
 
 
 def check_names(environ: Mapping[str, str], kinds: tuple[type[Any], ...]) -> None:
@@ -179,3 +209,9 @@ class StorageSettings:
     photo_days: int = setting("PHOTO_DAYS", PHOTO_TTL // DAY, days)
     history_days: int = setting("HISTORY_DAYS", HISTORY_TTL // DAY, days)
     log_level: str = setting("LOG_LEVEL", "INFO", log_level)
+    log_format: str = setting("LOG_FORMAT", "text", log_format)
+    timezone: tzinfo = setting("TIMEZONE", UTC, zone)
+    digest_at: time | None = setting("DIGEST_AT", None, moment)
+    daily_asks: int = setting("DAILY_ASKS", 0, whole)
+    daily_cost: int = setting("DAILY_COST", 0, whole)
+    metrics_port: int = setting("METRICS_PORT", 9464, base_port)

@@ -88,6 +88,7 @@ class StubEngine(LocalServer):
         self.model, self.slots, self.context = model, slots, context
         self.healthy = True
         self.cached_tokens = 0
+        self.token_bytes = 1  # of a text, by /tokenize
         self.requests: list[Request] = []  # chat requests only, refused ones too
         self.disconnects: list[Request] = []
         self.aborts: list[str] = []  # the rid of each /abort_request
@@ -200,7 +201,7 @@ class StubEngine(LocalServer):
 
     async def _tokenize(self, http: web.Request) -> web.Response:
         body = await http.json()
-        tokens = list(str(body["content"] if "content" in body else body["prompt"]).encode())
+        tokens = list(str(body["content"] if "content" in body else body["prompt"]).encode()[:: self.token_bytes])
         return web.json_response({"tokens": tokens, "count": len(tokens)})
 
     async def _health(self, _: web.Request) -> web.Response:

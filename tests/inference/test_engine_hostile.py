@@ -8,7 +8,8 @@ from contextlib import aclosing, asynccontextmanager, suppress
 
 import pytest
 
-from inference.engine import LONGEST_EVENT, LONGEST_TOKEN, Engine, EngineAddress, EngineDown, Generation
+from inference.engine import LONGEST_TOKEN, Engine, EngineAddress
+from inference.stream import LONGEST_EVENT, EngineDown, Generation
 
 EVENT = b'data: {"choices":[{"delta":{"content":"%s"}}]}\n\n'
 

@@ -106,7 +106,7 @@ async def test_a_server_that_does_not_start_is_told_with_its_own_words(
     monkeypatch.setenv("STUB_SAYS", words)
     with pytest.raises(EngineFailed) as caught:
         await keep(SGLang(machine.settings(), machine.tell))
-    assert (caught.value.code, caught.value.detail) == (code, words)
+    assert (caught.value.code, caught.value.details) == (code, {"detail": words})
     assert read_address(machine.folder) is None and not (machine.folder / "sglang.yaml").exists()
 
 

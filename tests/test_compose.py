@@ -167,7 +167,7 @@ def test_stopping_waits_until_running_answers_have_ended():
 def test_only_the_page_grafana_and_the_webhook_can_be_reached_and_only_from_this_machine():
     ports = {name: service["ports"] for name, service in services().items() if "ports" in service}
     assert ports == {
-        "web": [f"127.0.0.1:{WebSettings.port}:{WebSettings.port}"],
+        "web": [f"127.0.0.1:{WebSettings().port}:{WebSettings().port}"],
         "telegram": ["127.0.0.1:8443:8443"],
         "grafana": ["127.0.0.1:3000:3000"],
     }

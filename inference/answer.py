@@ -16,6 +16,7 @@ from msgspec import structs
 
 from inference import budget, prompt
 from inference.engine import Engine, EngineRefused, Generation
+from inference.engines import Engines
 from storage.history import History
 from storage.images import Images
 from storage.messages import Ask, Cancelled, Done, Event, Failed, Model, Photo, Refused, Turn, View
@@ -70,7 +71,7 @@ class Figures(msgspec.Struct):
 class Answerer:
     """Answers claims with one engine; holds no state of its own."""
 
-    engine: Engine
+    engine: Engine | Engines
     queue: Queue
     replies: Replies
     history: History

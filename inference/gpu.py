@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import pynvml as nvml  # pyright: ignore[reportMissingTypeStubs] : it has none
 
 _nvml: Any = nvml
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """The first GPU now: sizes in MiB, power in watts (0 where the card does not say it)."""
+    """One GPU now: sizes in MiB, power in watts (0 where the card does not say it)."""
 
     name: str
     total: int
@@ -21,20 +23,31 @@ class Gpu:
     watts: float
 
 
-def seen() -> Gpu | None:
-    """The first GPU, or None. Takes some milliseconds."""
+def count() -> int:
+    """How many GPUs there are."""
+    return _of_driver(lambda: int(_nvml.nvmlDeviceGetCount())) or 0
+
+
+def seen(number: int = 0) -> Gpu | None:
+    """One GPU, by its place; None where there is none. Takes some milliseconds."""
+    return _of_driver(lambda: _look(_nvml.nvmlDeviceGetHandleByIndex(number)))
+
+
+def _of_driver(look: Callable[[], T]) -> T | None:
     try:
         _nvml.nvmlInit()
     except _nvml.NVMLError:
         return None
     try:
-        card = _nvml.nvmlDeviceGetHandleByIndex(0)
-        memory = _nvml.nvmlDeviceGetMemoryInfo(card)
-        watts = 0.0
-        with suppress(_nvml.NVMLError):
-            watts = _nvml.nvmlDeviceGetPowerUsage(card) / 1000
-        return Gpu(str(_nvml.nvmlDeviceGetName(card)), int(memory.total) // 2**20, int(memory.used) // 2**20, watts)
+        return look()
     except _nvml.NVMLError:
         return None
     finally:
         _nvml.nvmlShutdown()
+
+
+def _look(card: Any) -> Gpu:
+    memory, watts = _nvml.nvmlDeviceGetMemoryInfo(card), 0.0
+    with suppress(_nvml.NVMLError):
+        watts = _nvml.nvmlDeviceGetPowerUsage(card) / 1000
+    return Gpu(str(_nvml.nvmlDeviceGetName(card)), int(memory.total) // 2**20, int(memory.used) // 2**20, watts)

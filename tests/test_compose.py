@@ -24,6 +24,7 @@ from storage.settings import check_names, read, variables
 yaml = pytest.importorskip("yaml", reason="no wheel for this Python")
 
 ROOT = Path(__file__).parent.parent
+EVERYWHERE = "0.0.0.0"  # noqa: S104 : only compared
 BIN = str(Path(sys.executable).parent)
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 
@@ -119,7 +120,8 @@ def test_every_name_that_is_referred_to_is_defined():
             assert set(service["networks"]) & set(services()[host]["networks"])
         assert set(service["networks"]) <= set(compose()["networks"])
         assert set(service.get("secrets", ())) <= set(compose()["secrets"])
-        named, paths = [], []
+        named: list[str] = []
+        paths: list[str] = []
         for mount in service.get("volumes", ()):
             (paths if mount.startswith(".") else named).append(mount.partition(":")[0])
         assert set(named) <= set(compose()["volumes"])
@@ -172,7 +174,7 @@ def test_only_the_page_grafana_and_the_webhook_can_be_reached_and_only_from_this
         "grafana": ["127.0.0.1:3000:3000"],
     }
     assert services()["telegram"]["environment"]["ASKPIX_TELEGRAM_WEBHOOK_PORT"] == "8443"
-    binding = {name for name, service in ours().items() if service["environment"].get("ASKPIX_BIND") == "0.0.0.0"}
+    binding = {name for name, service in ours().items() if service["environment"].get("ASKPIX_BIND") == EVERYWHERE}
     assert binding == {"web", "telegram"}
 
 
@@ -201,7 +203,7 @@ def test_the_engine_has_the_flags_of_the_plan(name: str):
     command = services()[name]["command"]
     assert command[:3] == ["python3", "-m", "sglang.launch_server"]
     flags = [part for word in command[3:] for part in word.split("=", 1)]
-    assert flags == ["--host", "0.0.0.0", "--port", "30000", *planned.flags]
+    assert flags == ["--host", EVERYWHERE, "--port", "30000", *planned.flags]
     assert planned.env.items() <= services()[name]["environment"].items()
     assert all("30000" in url for service in ours().values() for url in engines(service))
 

@@ -17,6 +17,7 @@ from bench.report import finish, say, spread, target
 from bench.road import QUICK_PAUSE, WARM_UP, Bench, open_bench, running
 from storage.messages import Address, Ask, Turn
 from storage.metrics import Metrics
+from tests.emulators.telegram_world import Chat
 
 WAITING, ROUNDS = 200, 15
 TURNS, BLOCK = 40, 10  # blocks of texts on each side, and how many texts a block has
@@ -52,7 +53,8 @@ async def answered(bench: Bench) -> dict[str, dict[str, float]]:
                 Address("telegram", str(where.id)), Turn("user", "What is this?"), asked_at=time.time(),
             ))  # fmt: skip
         user: Any = bench.door.emulator.user(ROOT)
-        chat, words, pictures = user.private, list[float](), list[float]()
+        chat: Chat = user.private
+        words, pictures = list[float](), list[float]()
         for _ in range(ROUNDS):
             before, begun = len(chat.bot_messages()), time.perf_counter()
             await user.send_text(chat, "/status")

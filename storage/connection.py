@@ -58,7 +58,7 @@ class _Watched(SentinelConnectionPool):
     async def disconnect(self, inuse_connections: bool = True) -> None:
         await super().disconnect(inuse_connections)
         if inuse_connections:  # else only the primary has changed, and somebody may be asking a Sentinel
-            manager: Any = self.sentinel_manager  # pyright: ignore[reportUnknownMemberType] : untyped
+            manager: Any = self.sentinel_manager
             for sentinel in manager.sentinels:
                 await sentinel.aclose()
 

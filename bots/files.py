@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from weakref import WeakValueDictionary
 
 from msgspec import structs
 
@@ -22,6 +23,7 @@ from storage.vision import PixelLimits
 log = logging.getLogger(__name__)
 
 DOWNLOADS = 8  # at once; each may hold 20 MB
+OWN = 6  # of one person: a hostile file holds its place for a minute
 DOWNLOAD_TRIES = 5
 SEVERAL = ("GIF", "WEBP", "PNG", "TIFF")  # kinds that may hold more than one picture
 READABLE = ("image/", "video/", "application/pdf", "application/octet-stream")  # what the last one is, is seen later
@@ -43,6 +45,7 @@ class Files:
         self._from = fetch
         self._stores = stores
         self._downloads = asyncio.Semaphore(DOWNLOADS)
+        self._own: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
     async def get(
         self, message: Incoming, file: FileRef, room: Room, known: Mapping[str, Sequence[Photo]], question: str
@@ -89,9 +92,10 @@ class Files:
             raise Refused("video_too_long", limit=videos.MAX_SECONDS // 60)
         if file.mime and not file.mime.startswith(READABLE):
             raise Refused("unsupported_image", kind=file.mime.rpartition("/")[2])
+        own = self._own.setdefault(message.person, asyncio.Semaphore(OWN))
         for attempt in range(DOWNLOAD_TRIES):
             await asyncio.sleep(0.25 * 2**attempt if attempt else 0)  # outside: who waits for a retry holds no download
-            async with self._downloads:
+            async with own, self._downloads:
                 data = await self._fetch(file)
                 if data is not None:
                     return await self._read(message, data, room, question)

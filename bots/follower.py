@@ -90,7 +90,7 @@ class Follower:
         """The reply is final; False when its ask was asked anew since."""
         if final.fence < self.fence:
             return False
-        self.final = final
+        self.final, self._result = final, None  # it may come in place of a former one, before `redo` does
         self._ended.set()
         self._changed.set()
         return True

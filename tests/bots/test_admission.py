@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from msgspec import structs
 
+from bots.files import OWN
 from bots.phrases import say
 from bots.surface import FileRef, Incoming
 from bots.tasks import TASKS
@@ -113,6 +116,22 @@ async def test_a_press_that_is_replayed_asks_once(door: Door) -> None:
     told = await press(door, "cell1", times=3)
     assert set(told) == {say("en", "button.looking")}
     assert len(await door.queued()) == 1
+
+
+async def test_who_sends_many_files_that_take_long_leaves_room_for_others(door: Door) -> None:
+    door.start()
+    many = [FileRef(f"slow{number}") for number in range(10)]
+    for file in many:
+        door.desk.board.files[file.id] = door.desk.board.files["p1"]
+        door.desk.board.slow[file.id] = asyncio.Event()
+    await door.send("all of these?", *many)
+    await wait_until(lambda: len(door.desk.board.fetched) == OWN)
+    await ask(door, "and this?", FileRef("p1"), user=2)
+    assert len(door.desk.board.fetched) == OWN + 1
+    for file in many:
+        door.desk.board.slow[file.id].set()
+    await wait_until(door.settled)
+    assert sorted(await door.queued()) == ["all of these?", "and this?"]
 
 
 async def test_in_a_group_nobody_s_command_touches_another_s(door: Door, redis: Client) -> None:

@@ -1,6 +1,6 @@
 # Everything happens in .venv in this checkout; nothing needs root.
 .DEFAULT_GOAL := help
-.PHONY: help setup up test test-sglang lint bench-queue bench-road bench-context chaos fuzz demo-model lock
+.PHONY: help setup up test test-sglang lint deploy-check bench-queue bench-road bench-context chaos fuzz demo-model lock
 
 BIN := .venv/bin
 SETUP := python3 .ci/setup.py
@@ -37,6 +37,11 @@ lint: .venv/dev.stamp  ## ruff, pyright, the import contracts, the ceilings
 	@$(BIN)/pyright
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python -m pytest -q tests/test_ceilings.py tests/test_repository.py
+
+deploy-check: .venv/dev.stamp  ## compose.yaml and the Dockerfile against their rules and the code, without a container
+	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
+	@$(BIN)/hadolint --failure-threshold info Dockerfile
+	@$(BIN)/python -m pytest -q tests/test_compose.py tests/test_deployed.py
 
 bench-queue: .venv/run.stamp  ## the queue beside bare Redis streams; one JSON line last
 	@$(BIN)/python -m bench.queue

@@ -88,11 +88,12 @@ def worker() -> None:
 
 
 @app.command()
-def engine() -> None:
+def engine(replicas: str | None = None) -> None:
     """Run the engine."""
     from bots.tables import progress
     from inference.main import serve
 
+    os.environ.update({f"{PREFIX}REPLICAS": replicas} if replicas else {})
     storage, inference = _settings(StorageSettings), _settings(InferenceSettings)
     setup(storage.log_level, [], storage.log_format)
     _run(lambda stop: serve(storage, inference, stop, partial(progress, _say)))

@@ -81,7 +81,7 @@ async def keep(visitor: Visitor, name: str) -> None:
     shot = await visitor.page.locator("#chat").screenshot(animations="disabled")
     image = Image.open(io.BytesIO(shot)).convert("RGB")
     empty = Image.new("RGB", image.size, image.getpixel((image.width // 2, image.height - 3)))
-    _, _, _, bottom = ImageChops.difference(image, empty).point(lambda level: 255 * (level > 8)).getbbox() or (0,) * 4
+    _, _, _, bottom = ImageChops.difference(image, empty).point([0] * 9 + [255] * 247).getbbox() or (0,) * 4
     image = image.crop((0, 0, image.width, min(bottom + 12, image.height)))
     file = FOLDER / f"{name}.png"
     image.quantize(64, dither=Image.Dither.NONE).save(file, optimize=True)

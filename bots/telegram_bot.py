@@ -43,6 +43,7 @@ from bots.surface import (
 )  # fmt: skip
 from bots.telegram_polling import BadToken, introduce, poll, seconds, set_menus
 from bots.telegram_reading import PLATFORM, Reader
+from bots.telegram_webhook import listen
 from storage.limits import Rules
 from storage.messages import Address, Refused
 from storage.settings import StorageSettings
@@ -207,7 +208,8 @@ async def _run(bot: Bot, settings: BotSettings, stores: Stores, stop: asyncio.Ev
     async with bot:
         menus = asyncio.create_task(set_menus(bot))
         try:
-            await first_of(work(surface, stores, limits, stop), poll(bot, inbox))
+            taking = listen(bot, inbox, settings) if settings.telegram_webhook_url else poll(bot, inbox)
+            await first_of(work(surface, stores, limits, stop), taking)
         finally:
             await end([menus])
 

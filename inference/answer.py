@@ -16,6 +16,7 @@ from msgspec import structs
 
 from inference import budget, prompt
 from inference.engine import Engine
+from inference.engines import Engines
 from inference.stream import EngineRefused, Generation
 from storage.history import History
 from storage.images import Images
@@ -72,7 +73,7 @@ class Figures(msgspec.Struct):
 class Answerer:
     """Answers claims with one engine; holds no state of its own."""
 
-    engine: Engine
+    engine: Engine | Engines
     queue: Queue
     replies: Replies
     history: History

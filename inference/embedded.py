@@ -88,12 +88,17 @@ class _Card(Record, frozen=True):
     threads: int = 0
 
 
-def read_address(data_dir: Path) -> EngineAddress | None:
-    """The engine that was announced in this data folder, alive or not; None when there is none."""
+def read_address(data_dir: Path, number: int = 0) -> EngineAddress | None:
+    """The engine that was announced in this data folder, alive or not, by its replica; None when there is none."""
     try:
-        return decode((data_dir / "engine.json").read_bytes(), EngineAddress)
+        return decode((data_dir / numbered("engine.json", number)).read_bytes(), EngineAddress)
     except (FileNotFoundError, ValueError):
         return None
+
+
+def numbered(name: str, number: int | None) -> str:
+    """A file's name for one of several replicas; the first one's is as if it were alone."""
+    return name.replace(".", f"-{number}.") if number else name
 
 
 async def keep(engine: Keepable, ready: Callable[[EngineAddress], None] | None = None) -> None:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import pynvml as nvml  # pyright: ignore[reportMissingTypeStubs] : it has none
 
 _nvml: Any = nvml
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """The first GPU now: sizes in MiB, watts, busy in percent, celsius (0 where the card does not say it)."""
+    """One GPU now: sizes in MiB, watts, busy in percent, celsius (0 where the card does not say it)."""
 
     name: str
     total: int
@@ -23,24 +24,35 @@ class Gpu:
     celsius: int = 0
 
 
-def seen() -> Gpu | None:
-    """The first GPU, or None. Takes some milliseconds."""
+def count() -> int:
+    """How many GPUs there are."""
+    return _of_driver(lambda: int(_nvml.nvmlDeviceGetCount())) or 0
+
+
+def seen(number: int = 0) -> Gpu | None:
+    """One GPU, by its place; None where there is none. Takes some milliseconds."""
+    return _of_driver(lambda: _look(_nvml.nvmlDeviceGetHandleByIndex(number)))
+
+
+def _of_driver(look: Callable[[], T]) -> T | None:
     try:
         _nvml.nvmlInit()
     except _nvml.NVMLError:
         return None
     try:
-        card = _nvml.nvmlDeviceGetHandleByIndex(0)
-        memory = _nvml.nvmlDeviceGetMemoryInfo(card)
-        name, total, used = str(_nvml.nvmlDeviceGetName(card)), int(memory.total), int(memory.used)
-        watts = _said(lambda: _nvml.nvmlDeviceGetPowerUsage(card)) / 1000
-        busy = _said(lambda: _nvml.nvmlDeviceGetUtilizationRates(card).gpu)
-        celsius = _said(lambda: _nvml.nvmlDeviceGetTemperature(card, _nvml.NVML_TEMPERATURE_GPU))
-        return Gpu(name, total // 2**20, used // 2**20, watts, busy, celsius)
+        return look()
     except _nvml.NVMLError:
         return None
     finally:
         _nvml.nvmlShutdown()
+
+
+def _look(card: Any) -> Gpu:
+    memory, name = _nvml.nvmlDeviceGetMemoryInfo(card), str(_nvml.nvmlDeviceGetName(card))
+    watts = _said(lambda: _nvml.nvmlDeviceGetPowerUsage(card)) / 1000
+    busy = _said(lambda: _nvml.nvmlDeviceGetUtilizationRates(card).gpu)
+    celsius = _said(lambda: _nvml.nvmlDeviceGetTemperature(card, _nvml.NVML_TEMPERATURE_GPU))
+    return Gpu(name, int(memory.total) // 2**20, int(memory.used) // 2**20, watts, busy, celsius)
 
 
 def _said(ask: Callable[[], int]) -> int:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import shlex
 import sys
+from functools import partial
 from typing import Any
 
 import msgspec
 
-from inference import embedded, hub, launch, plan
+from inference import embedded, gpu, hub, launch, plan
 from inference.answer import Answerer
 from inference.embedded import EngineFailed
-from inference.engine import Engine, EngineAddress
+from inference.engine import EngineAddress
+from inference.engines import Engines
 from inference.launch import Tell
 from inference.settings import InferenceSettings
 from inference.worker import Worker
@@ -29,15 +31,16 @@ async def work(storage: StorageSettings, settings: InferenceSettings, stop: asyn
     Raises CannotRun.
     """
 
-    def address() -> EngineAddress | None:
-        if settings.engine_url:
-            return EngineAddress(settings.engine_url, settings.engine_key)
-        found = embedded.read_address(storage.data_dir)
+    def own(number: int) -> EngineAddress | None:
+        found = embedded.read_address(storage.data_dir, number)
         return EngineAddress(found.url, found.key, found.model) if found else None
 
+    given = [partial(EngineAddress, url, settings.engine_key) for url in settings.engine_url]
+    addresses = given or [partial(own, number) for number in range(_replicas(settings))]
     model = settings.model if settings.engine_url else None
+    slots, context = settings.concurrency, settings.context_tokens
     made: list[Worker] = []
-    async with Engine(address, model=model, slots=settings.concurrency, context=settings.context_tokens) as engine:
+    async with Engines(addresses, model=model, slots=slots, context=context) as engine:
         async with living(storage, "worker", lambda: made[0].figures() if made else {}) as (stores, name):
             secret = await stores.health.secret()
             answerer = Answerer(engine, stores.queue, stores.replies, stores.history, stores.images, secret)
@@ -58,13 +61,14 @@ async def serve(storage: StorageSettings, settings: InferenceSettings, stop: asy
             await stop.wait()
 
     async def run() -> None:
-        await embedded.keep(await _choose(storage, settings, tell), ready.put_nowait)
+        chosen = await _choose(storage, settings, tell)
+        await first_of(*(embedded.keep(each, ready.put_nowait) for each in chosen))
 
     await first_of(run(), live(), stop.wait())
 
 
-async def _choose(storage: StorageSettings, settings: InferenceSettings, tell: Tell) -> embedded.Keepable:
-    """SGLang where there is a GPU to plan with, else the CPU engine; the model is fetched if it is not here."""
+async def _choose(storage: StorageSettings, settings: InferenceSettings, tell: Tell) -> list[embedded.Keepable]:
+    """SGLang, one a replica, where there is a GPU to plan with, else the CPU engine. Fetches the model."""
     card = None if settings.gpu == "cpu" else launch.find_card(settings.gpu)
     python = settings.sglang_python or sys.executable
     version = await launch.installed(python) if card else None
@@ -75,16 +79,23 @@ async def _choose(storage: StorageSettings, settings: InferenceSettings, tell: T
     served = folder.name if name == str(folder) else name
     if not (folder / "config.json").exists():
         context, slots = settings.context_tokens or 0, settings.concurrency or embedded.SLOTS
-        return embedded.Embedded(storage.data_dir, folder, context, slots, settings.bind)
+        return [embedded.Embedded(storage.data_dir, folder, context, slots, settings.bind)]
     if not card or not version:
         raise EngineFailed("sglang_missing" if card else "needs_gpu", name)
     wanted = _plan(card, str(folder), settings, version)
     if not wanted.fits:
         raise EngineFailed("does_not_fit", wanted.gpu)
     tell("plan", gpu=wanted.gpu, mib=wanted.total_mib, tokens=wanted.kv_tokens)
+    if (count := _replicas(settings)) > max(1, gpu.count()):
+        raise EngineFailed("few_gpus", str(gpu.count()))
     extra = shlex.split(settings.engine_args or "")
-    launched = launch.LaunchSettings(storage.data_dir, wanted, served, settings.bind, extra, python)
-    return launch.SGLang(launched, tell)
+    make = partial(launch.LaunchSettings, storage.data_dir, wanted, served, settings.bind, extra, python)
+    numbers = range(count) if count > 1 else (None,)
+    return [launch.SGLang(make(number=number), tell) for number in numbers]
+
+
+def _replicas(settings: InferenceSettings) -> int:
+    return settings.replicas or max(1, gpu.count())
 
 
 async def planned(settings: InferenceSettings) -> dict[str, Any]:

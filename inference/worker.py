@@ -12,6 +12,7 @@ import msgspec
 from inference import gpu
 from inference.answer import Answerer, FenceLost, Figures, Stop
 from inference.engine import Engine
+from inference.engines import Engines
 from inference.stream import EngineDown, EngineError
 from storage.connection import RETRY, StoreDown, forever, persist
 from storage.health import Health
@@ -40,7 +41,7 @@ class Held(msgspec.Struct):
 class Worker:
     """One worker process's work. `name` is stable over restarts: it gives back what its former life held."""
 
-    def __init__(self, name: str, engine: Engine, queue: Queue, answerer: Answerer, health: Health) -> None:
+    def __init__(self, name: str, engine: Engine | Engines, queue: Queue, answerer: Answerer, health: Health) -> None:
         self._name = name
         self._engine = engine
         self._queue = queue

@@ -13,12 +13,14 @@ from typing import Any, TypeVar
 from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
 from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError, ReadOnlyError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from storage.keys import PREFIX
+from storage.settings import sentinels
 
 T = TypeVar("T")
 
@@ -50,12 +52,32 @@ class _Cancellable:
             self.socket_timeout = seconds
 
 
+class _Watched(SentinelConnectionPool):
+    """Connections to whichever server the Sentinels name now; theirs end with it."""
+
+    async def disconnect(self, inuse_connections: bool = True) -> None:
+        await super().disconnect(inuse_connections)
+        if inuse_connections:  # else only the primary has changed, and somebody may be asking a Sentinel
+            manager: Any = self.sentinel_manager
+            for sentinel in manager.sentinels:
+                await sentinel.aclose()
+
+
 def connect(url: str) -> Client:
     """A client that never retries by itself: redis-py's silent retries can write an entry twice."""
     patience: dict[str, Any] = {"socket_timeout": SOCKET_TIMEOUT, "socket_connect_timeout": 5.0}
-    client: Any = Redis.from_url(url, retry=Retry(NoBackoff(), 0), max_connections=1000, **patience)  # pyright: ignore[reportUnknownMemberType] : its keyword arguments are untyped
-    pool = client.connection_pool
-    pool.connection_class = type("Cancellable", (_Cancellable, pool.connection_class), {})
+    options: dict[str, Any] = {**patience, "retry": Retry(NoBackoff(), 0), "max_connections": 1000}
+    watchers: list[Any] = []
+    if found := sentinels(url):
+        quick = {"socket_timeout": 1.0, "socket_connect_timeout": 1.0, "retry": Retry(NoBackoff(), 0)}
+        watch: Any = Sentinel(found.places, sentinel_kwargs=quick, **found.login, **options)
+        client: Any = watch.master_for(found.name, connection_pool_class=_Watched)
+        watchers = watch.sentinels
+    else:
+        client = Redis.from_url(url, **options)  # pyright: ignore[reportUnknownMemberType] : its keyword arguments are untyped
+    for each in (client, *watchers):
+        pool = each.connection_pool
+        pool.connection_class = type("Cancellable", (_Cancellable, pool.connection_class), {})
     return client
 
 

@@ -12,13 +12,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from datetime import UTC, time, tzinfo
 from pathlib import Path
-from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from typing import Any, NamedTuple, TypeVar
+from urllib.parse import unquote, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from storage.keys import DAY, HISTORY_TTL, PHOTO_TTL
 
 PREFIX = "ASKPIX_"
+SENTINEL_PORT = 26_379
 
 # Set by the supervisor for its children; not for people.
 INTERNAL = frozenset({"ASKPIX_SUPERVISOR_FD"})
@@ -103,8 +104,33 @@ def socket_url(value: str) -> str:
     return web_url(value, "ws", "wss")
 
 
+class Sentinels(NamedTuple):
+    """Where Sentinels are, what they call the server, and how it is opened."""
+
+    places: tuple[tuple[str, int], ...]
+    name: str
+    login: dict[str, str | int | None]
+
+
+def sentinels(url: str) -> Sentinels | None:
+    """redis+sentinel://user:password@host:port,host:port/name/database; None for another kind of address."""
+    if not url.startswith("redis+sentinel://"):
+        return None
+    parts = urlsplit(url)
+    given, _, hosts = parts.netloc.rpartition("@")
+    user, _, password = given.partition(":")
+    found = tuple((host, int(port or SENTINEL_PORT)) for host, _, port in (h.partition(":") for h in hosts.split(",")))
+    name, _, database = parts.path.strip("/").partition("/")
+    if not name or not all(host and 0 < port < 65_536 for host, port in found):
+        raise ValueError(url)
+    login = {"username": unquote(user) or None, "password": unquote(password) or None, "db": int(database or 0)}
+    return Sentinels(found, name, login)
+
+
 def redis_url(value: str) -> str:
-    """redis://, rediss:// or unix:// with a path."""
+    """redis://, rediss://, unix:// with a path, or redis+sentinel://."""
+    if sentinels(value):
+        return value
     url = urlsplit(value)
     if not value.startswith(("redis://", "rediss://", "unix://")) or url.port == 0:
         raise ValueError(value)

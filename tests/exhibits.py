@@ -26,7 +26,7 @@ NINE: tuple[Cell, ...] = (
     (120, 120, 120), (110, 60, 20),
 )  # fmt: skip
 
-OCR = "        CAFE MOSAIK\n\n" + "\n".join(f"{row[0]:14}{row[1]:9}{row[2]}" for row in (HEAD, *RECEIPT))
+OCR = "CAFE MOSAIK\n\n" + "\n".join(f"{row[0]:14}{row[1]:9}{row[2]}" for row in (HEAD, *RECEIPT))
 TRANSLATED = "| Original | Deutsch |\n|---|---|\n| Espresso | Espresso |\n| Cheese cake | Käsekuchen |"
 TABLE = "Here is the table:\n\n| item | amount | price |\n|:---|---:|---:|\n" + "\n".join(
     f"| {item} | {amount} | **{price}** |" for item, amount, price in RECEIPT
@@ -116,8 +116,9 @@ def block(message: Json) -> str:
     return entity.get("language", "")
 
 
-def drawn_on(picture: Image.Image, photo: Image.Image) -> bool:
-    """Whether this is the photo with something drawn on it: for the most part the same."""
+def drawn_on(pictures: Sequence[Image.Image], photo: Image.Image) -> bool:
+    """Whether the one picture is the photo with something drawn on it: for the most part the same."""
+    (picture,) = pictures
     assert picture.size == photo.size
     changed = ImageChops.difference(picture, photo).convert("L").histogram()[60:]
     return 0.005 < sum(changed) / (photo.width * photo.height) < 0.2

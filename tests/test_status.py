@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from bots.phrases import say
@@ -115,7 +116,7 @@ async def test_a_digest_that_was_missed_comes_once_when_the_service_is_back(tmp_
     zone = ZoneInfo("Asia/Shanghai")
     now = datetime.now(zone)
     at = (now - timedelta(minutes=3)).strftime("%H:%M")
-    settings = {"DIGEST_AT": at, "TIMEZONE": str(zone)}
+    settings: dict[str, Any] = {"DIGEST_AT": at, "TIMEZONE": str(zone)}
     over = (now.date() - timedelta(days=1)).isoformat()
     async with open_road(tmp_path, **settings) as road:  # it never ran: it is not sent for the time before
         missed = encode(Run((now - timedelta(days=2)).timestamp()))

@@ -97,7 +97,7 @@ async def a_translation_stands_beside_its_original(_: Road, ann: User) -> None:
 async def what_is_found_is_drawn_on_the_picture_and_named_below(_: Road, ann: User) -> None:
     asking = await ann.send_photo(ann.private, encoded(exhibits.cups()), "/find the cups")
     await texts(ann, "1. red cup\n2. blue cup", "")
-    assert drawn_on(*pictures(ann.private), exhibits.cups())
+    assert drawn_on(pictures(ann.private), exhibits.cups())
     replied = {message["reply_to_message"]["message_id"] for message in ann.private.bot_messages()}
     assert replied == {asking["message_id"]}
 
@@ -106,13 +106,13 @@ async def the_next_click_on_a_screenshot_is_marked(_: Road, ann: User) -> None:
     await ann.send_photo(ann.private, encoded(exhibits.form()), "/gui sign in")
     await ann.private.wait_for(lambda texts: len(texts) == 2)
     assert ann.private.texts()[0].splitlines()[2] == "3. Sign in: sends the form 👈"
-    assert drawn_on(*pictures(ann.private), exhibits.form())
+    assert drawn_on(pictures(ann.private), exhibits.form())
 
 
 async def a_page_comes_as_a_file_with_its_picture_and_its_code_on_request(_: Road, ann: User) -> None:
     await ann.send_photo(ann.private, encoded(exhibits.form()), "/html")
     await ann.private.wait_for(lambda _: ann.private.documents(), 30)
-    answer, *_ = ann.private.bot_messages()
+    answer = ann.private.bot_messages()[0]
     seen = say("en", "page_ready") == answer["text"]  # else there is no browser that runs confined on this machine
     assert seen or answer["text"] == say("en", "page_unseen")
     await ann.private.wait_for(lambda texts: len(texts) == 2 + seen)
@@ -120,8 +120,9 @@ async def a_page_comes_as_a_file_with_its_picture_and_its_code_on_request(_: Roa
     assert name == say("en", "file_page")
     assert content.decode() in exhibits.PAGE
     for looks in pictures(ann.private):
-        blue = sum(count for count, (r, g, b) in looks.getcolors(1 << 24) or () if b > 190 and r < 60 and g < 110)
-        assert blue > 1000, "the button is there, wherever it stands"
+        small = looks.resize((320, 200)).tobytes()
+        blue = sum(b > 190 and r < 60 and g < 110 for r, g, b in zip(small[::3], small[1::3], small[2::3], strict=True))
+        assert blue > 60, "the button is there, wherever it stands"
     assert codes(answer) == ["again", "code"]
     await ann.press_button(answer, "code")
     await ann.private.wait_for(lambda texts: len(texts) == 3 + seen)
@@ -134,7 +135,7 @@ async def without_a_picture_a_task_is_about_the_last_one(_: Road, ann: User) -> 
     assert "*" not in ann.private.texts()[0]
     await ann.send_text(ann.private, "/find the cups")
     await texts(ann, "*", "1. red cup\n2. blue cup", "")
-    assert drawn_on(*pictures(ann.private), exhibits.cups())
+    assert drawn_on(pictures(ann.private), exhibits.cups())
 
 
 async def a_task_about_nothing_says_what_it_needs(_: Road, ann: User) -> None:
@@ -209,7 +210,7 @@ async def a_chinese_task_in_a_group_is_asked_and_answered_in_chinese(road: Road,
 
 
 async def the_menu_offers_the_tasks(road: Road, _: User) -> None:
-    for (_, language), menu in road.telegram.api.commands.items():
+    for (_scope, language), menu in road.telegram.api.commands.items():
         offered = {command["command"]: command["description"] for command in menu}
         assert offered["ocr"] == say(language or "en", "menu.ocr")
         assert offered.keys() >= {*exhibits.SAID, "zoom"}
@@ -256,7 +257,7 @@ async def test_an_adapter_that_dies_shows_the_same_and_offers_a_file_that_may_ha
         await road.restart("telegram")
         gate.set()
         await ann.private.wait_for(lambda texts: texts == ["1. red cup\n2. blue cup", ""], 30)
-        assert drawn_on(*pictures(ann.private), exhibits.cups()), "on the first of two, as it would have been"
+        assert drawn_on(pictures(ann.private), exhibits.cups()), "on the first of two, as it would have been"
         await ben.private.wait_for(lambda _: "file" in codes(ben.private.bot_messages()[0]), 20)
         assert ben.private.documents() == [], "what may have arrived is not sent again unasked"
         await ben.press_button(ben.private.bot_messages()[0], "file")

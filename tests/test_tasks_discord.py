@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
-from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from PIL import Image
 
 from bots.phrases import say
@@ -21,14 +21,6 @@ from tests.exhibits import drawn_on, encoded, shown
 from tests.street import Street, open_street
 from tests.waiting import wait_until
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def street(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Street]:
-    async with open_street(tmp_path_factory.mktemp("tasks"), answer=exhibits.reply) as street:
-        yield street
-
 
 def files(street: Street, user: User, channel: Channel) -> dict[str, bytes]:
     """What the bot sent that this person sees, by name."""
@@ -42,6 +34,12 @@ async def sent(street: Street, user: User, channel: Channel, name: str) -> bytes
     return files(street, user, channel)[name]
 
 
+def asked(street: Street, words: str) -> exhibits.Shown:
+    """The one question in these words."""
+    (found,) = [asked for request in street.road.asked() if words in (asked := shown(request)).words]
+    return found
+
+
 def picture(content: bytes) -> Image.Image:
     return Image.open(io.BytesIO(content)).convert("RGB")
 
@@ -51,28 +49,28 @@ def labels(message: Json) -> list[str]:
     return [part["label"] for part in every_component(message["components"]) if "label" in part]
 
 
-async def test_a_command_takes_a_picture_and_its_argument(street: Street) -> None:
+async def a_command_takes_a_picture_and_its_argument(street: Street) -> None:
     ann, channel = street.person(), street.channel()
     await ann.slash("find", channel, what="the cups", image=encoded(exhibits.cups()))
     await channel.wait_for(lambda texts: texts[:1] == ["1. red cup\n2. blue cup"])
-    assert drawn_on(picture(await sent(street, ann, channel, "marked.png")), exhibits.cups())
+    assert drawn_on([picture(await sent(street, ann, channel, "marked.png"))], exhibits.cups())
 
 
-async def test_a_private_answer_s_files_are_private(street: Street) -> None:
+async def a_private_answer_s_files_are_private(street: Street) -> None:
     ann, channel = street.person(), street.channel()
     await ann.slash("table", channel, image=encoded(exhibits.receipt()), private=True)
     assert b"Espresso,2,4.40" in await sent(street, ann, channel, say("en", "file_table"))
     assert not channel.bot_messages() or all(message["flags"] & EPHEMERAL for message in channel.bot_messages())
 
 
-async def test_a_mention_with_a_picture_and_a_task(street: Street) -> None:
+async def a_mention_with_a_picture_and_a_task(street: Street) -> None:
     ann, channel = street.person(), street.channel()
     await ann.says(channel, "/gui sign in", [("a.png", encoded(exhibits.form()))], mention=True)
     await channel.wait_for(lambda texts: texts and texts[0].splitlines()[-1:] == ["3. Sign in: sends the form 👈"])
-    assert drawn_on(picture(await sent(street, ann, channel, "marked.png")), exhibits.form())
+    assert drawn_on([picture(await sent(street, ann, channel, "marked.png"))], exhibits.form())
 
 
-async def test_without_a_picture_it_is_about_the_last_one_of_the_channel(street: Street) -> None:
+async def without_a_picture_it_is_about_the_last_one_of_the_channel(street: Street) -> None:
     ann, channel = street.person(), street.channel()
     await ann.slash("ocr", channel)
     await channel.wait_for(lambda texts: texts == [say("en", "ask_what")])
@@ -82,10 +80,10 @@ async def test_without_a_picture_it_is_about_the_last_one_of_the_channel(street:
     await channel.wait_for(lambda texts: texts[2:] == [f"```\n{exhibits.OCR}\n```"])
     await ann.slash("translate", channel, language="German")
     await channel.wait_for(lambda texts: len(texts) == 4 and "Käsekuchen" in texts[3])
-    assert say("en", "task.translate", argument="German") in shown(street.road.asked()[-1]).words
+    assert asked(street, say("en", "task.translate", argument="German"))
 
 
-async def test_a_page_comes_with_its_code_on_request(street: Street) -> None:
+async def a_page_comes_with_its_code_on_request(street: Street) -> None:
     ann, channel = street.person(), street.channel()
     await ann.slash("html", channel, image=encoded(exhibits.form()))
     assert (await sent(street, ann, channel, say("en", "file_page"))).startswith(b"<!DOCTYPE html>")
@@ -95,22 +93,22 @@ async def test_a_page_comes_with_its_code_on_request(street: Street) -> None:
     await channel.wait_for(lambda texts: texts[-1].startswith("```html\n<!DOCTYPE"))
 
 
-async def test_a_video_is_watched(street: Street) -> None:
+async def a_video_is_watched(street: Street) -> None:
     ann, channel = street.person(), street.channel()
     await ann.slash("video", channel, image=("film.mp4", exhibits.rolling(3)))
     await channel.wait_for(lambda texts: texts[:1] == [exhibits.EVENTS], 20)
     assert picture(await sent(street, ann, channel, say("en", "file_frames"))).width > 800
-    assert len(shown(street.road.asked()[-1]).pictures) == 6
+    assert len(asked(street, "frames of a video").pictures) == 6
 
 
-async def test_a_document_is_read(street: Street) -> None:
+async def a_document_is_read(street: Street) -> None:
     ann, channel = street.person(locale="zh-CN"), street.channel()
     await ann.says(channel, "苍鹭多重？", [("a.pdf", paper(exhibits.report(2, 2, "苍鹭重 1,742 克。")))], mention=True)
     await channel.wait_for(lambda texts: texts == ["0 seen: 苍鹭多重？"], 20)
-    assert "苍鹭重 1,742 克。" in shown(street.road.asked()[-1]).words
+    assert "苍鹭重 1,742 克。" in asked(street, "苍鹭多重？").words
 
 
-async def test_a_shrunk_picture_is_looked_at_closer(street: Street) -> None:
+async def a_shrunk_picture_is_looked_at_closer(street: Street) -> None:
     ann, ben, channel = street.person(), street.person(), street.channel()
     await ann.slash("ask", channel, question="Which colours?", image=encoded(exhibits.nine(), "JPEG"))
     await channel.wait_for(lambda texts: texts == ["1 seen: Which colours?"])
@@ -125,11 +123,11 @@ async def test_a_shrunk_picture_is_looked_at_closer(street: Street) -> None:
     await ann.press(grid, "7")
     question = say("en", "task.part", question="Which colours?")
     await channel.wait_for(lambda texts: f"1 seen: {question}" in texts)
-    (part,) = shown(street.road.asked()[-1]).pictures
+    (part,) = asked(street, question).pictures
     assert part.convert("RGB").getpixel((20, part.height // 2)) == pytest.approx(exhibits.NINE[6], abs=8)
 
 
-async def test_a_part_is_found_and_looked_at_in_the_same_message(street: Street) -> None:
+async def a_part_is_found_and_looked_at_in_the_same_message(street: Street) -> None:
     ann, channel = street.person(), street.channel()
     await ann.slash("zoom", channel, where="bottom middle", image=encoded(exhibits.nine(), "JPEG"))
     question = say("en", "task.part", question=say("en", "default_question"))
@@ -139,10 +137,30 @@ async def test_a_part_is_found_and_looked_at_in_the_same_message(street: Street)
     assert channel.texts()[1:] == [""]
 
 
-async def test_every_task_is_a_command_that_takes_a_picture(street: Street) -> None:
+async def every_task_is_a_command_that_takes_a_picture(street: Street) -> None:
     commands = {command["name"]: command for command in street.discord.commands()}
     for task in TASKS.values():
         options = {option["name"]: option for option in commands[task.name]["options"]}
         assert options.keys() == {"image", "private"} | ({task.argument} if task.argument else set())
         assert options["image"]["type"] == 11
         assert not any(option.get("required") for option in options.values())
+
+
+SCENES = (
+    a_command_takes_a_picture_and_its_argument,
+    a_private_answer_s_files_are_private,
+    a_mention_with_a_picture_and_a_task,
+    without_a_picture_it_is_about_the_last_one_of_the_channel,
+    a_page_comes_with_its_code_on_request,
+    a_video_is_watched,
+    a_document_is_read,
+    a_shrunk_picture_is_looked_at_closer,
+    a_part_is_found_and_looked_at_in_the_same_message,
+    every_task_is_a_command_that_takes_a_picture,
+)
+
+
+async def test_people_give_tasks_by_command_and_by_mention(tmp_path: Path) -> None:
+    async with open_street(tmp_path, answer=exhibits.reply) as street, asyncio.TaskGroup() as scenes:
+        for scene in SCENES:
+            scenes.create_task(scene(street), name=scene.__name__)

@@ -41,7 +41,7 @@ class Machine:
         shape = shape_of(NAME)
         assert shape
         found = plan(Wish(catalogue().card["4090d"], "/model", shape))
-        return LaunchSettings(self.folder, found, NAME, used=lambda: self.used, watch=0.01, **changes)
+        return LaunchSettings(self.folder, found, NAME, used=lambda _: self.used, watch=0.01, **changes)
 
     def starts(self) -> list[dict[str, Any]]:
         """How the stand-in was started, each time."""

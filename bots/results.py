@@ -118,7 +118,9 @@ class Results:
         model = await self._stores.health.model()
         words = worded("part", ask.then or ask.question.text, ask.language, model)
         turn = Turn("user", words, (structs.replace(found, source=PART),))
-        return structs.replace(ask, question=turn, task="", then="", notes=())
+        task = TASKS.get(ask.task)
+        again = ask.task if task and task.shown != "part" else ""  # what a part is looked at for is the same task
+        return structs.replace(ask, question=turn, task=again, then="", notes=())
 
     async def photo(self, ask: Ask) -> Photo | None:
         """The photo that an ask is about: its own, or the last one of its conversation."""

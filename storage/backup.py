@@ -129,7 +129,7 @@ def _written(path: Path) -> Generator[Callable[[bytes], None]]:
     digest, fresh = hashlib.sha256(), path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            with gzip.GzipFile("", "wb", 6, file) as packed:
+            with gzip.GzipFile("", "wb", 1, file) as packed:
 
                 def write(line: bytes) -> None:
                     digest.update(line + b"\n")

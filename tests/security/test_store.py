@@ -16,6 +16,7 @@ from redis.exceptions import NoPermissionError
 from storage.backup import load, save
 from storage.connection import Client, StoreDown, connect
 from storage.limits import Rules
+from storage.status import gather
 from storage.stores import open_stores
 from tests.storage.test_backup import OLD
 from tests.storage.test_keys import live
@@ -45,6 +46,12 @@ async def test_a_user_with_the_documented_rights_can_do_all_that_askpix_does(
 ) -> None:
     async with open_stores(limited) as stores:
         await live(stores, "telegram:1:1", who)
+        limits = stores.limits(Rules())
+        await limits.change(who, "allow", "telegram:2")
+        await limits.change(who, "quota", "telegram:2", "5")
+        await limits.take("telegram:2", "id")
+        assert len(await limits.changes()) == 2
+        assert await gather(stores.redis, stores.scripts)
         await stores.queue.cancel(who)
         await stores.history.forget(who)
         await stores.images.forget(who)

@@ -110,7 +110,7 @@ class Limits:
                 pipe.sadd(keys.ADMINS, name) if what == "admin" else pipe.srem(keys.ADMINS, name)
             else:
                 pipe.hset(keys.RULES, name, what) if what else pipe.hdel(keys.RULES, name)
-            self._note(pipe, by, what, name, value)
+            self._note(pipe, by, what or "no_rule", name, value)
             await pipe.execute()
         self._read = -math.inf
 

@@ -114,6 +114,7 @@ async def gather(redis: Client, scripts: Scripts, zone: tzinfo = UTC, minutes: i
         for ago in reversed(range(minutes)):
             pipe.hgetall(keys.minute(int(now // 60) - ago))
         waiting, active, mode, model, fault, today, top, memory, disk, *past = await pipe.execute()
+    begun = 60.0 * (now // 60)  # of this minute, which is not over yet
     measured, day, error = [counted(each) for each in past], counted(today), fault.get(b"error", b"").decode()
     service, queued, up = service_of(alive), int(waiting or 0), [now - role.started for role in alive]
     return Status(
@@ -122,12 +123,16 @@ async def gather(redis: Client, scripts: Scripts, zone: tzinfo = UTC, minutes: i
         max(up, default=0.0),
         queued, active, int(day.get("answers_total|done", 0)), int(day.get("answers_total|failed", 0)),
         now - float(oldest) if oldest else 0.0, None if service.reason else service.eta(queued),
-        speed(merged(measured[-SHORT:]), 60 * SHORT), speed(merged(measured), 60 * HOUR), _gpu(alive),
+        speed(merged(measured[-SHORT:]), 60 * (SHORT - 1) + now - begun),
+        speed(merged(measured), 60 * (HOUR - 1) + now - begun), _gpu(alive),
         memory["used_memory"], memory.get("maxmemory") or memory.get("total_system_memory", 0), _saved(disk, now),
         tuple(Instance(role.instance, role.role, now - role.started, role.age) for role in alive),
         error, now - float(fault[b"at"]) if error else 0.0,
         tuple((person.decode(), int(asks)) for person, asks in top if asks > 0),
-        tuple(point(each, 60 * (int(now // 60) - minutes + 1 + at), 60) for at, each in enumerate(measured)),
+        tuple(
+            point(each, begun - 60 * ago, 60 if ago else max(1.0, now - begun))
+            for each, ago in zip(measured, reversed(range(minutes)), strict=True)
+        ),
     )  # fmt: skip
 
 

@@ -18,8 +18,9 @@ from bots.phrases import say
 from storage import keys
 from storage.housekeeping import Run
 from storage.messages import encode
+from tests.canary import canary
 from tests.emulators.server import Json
-from tests.road import ADMIN, Road, newest, open_road
+from tests.road import Road, newest, open_road
 from tests.service import environment
 from tests.street import open_street
 from tests.waiting import wait_until
@@ -147,4 +148,25 @@ async def test_on_discord_the_status_is_the_admin_s_alone(tmp_path: Path) -> Non
         refused = await other.slash("pause", channel)
         await wait_until(lambda: bool(refused.original) and refused.original["content"] == say("en", "admin.only"), 10)
         assert await street.road.askpix.redis.get(keys.MODE) is None
-        assert ADMIN
+
+
+async def test_on_discord_buttons_pause_and_resume_and_strangers_are_refused(tmp_path: Path) -> None:
+    async with open_street(tmp_path) as street:
+        channel, redis, other = street.channel(), street.road.askpix.redis, street.person()
+        asked = await street.admin.slash("status", channel)
+        shown = await asked.shows(20)
+
+        async def mode(wanted: bytes | None) -> None:
+            async def so() -> bool:
+                return await redis.get(keys.MODE) == wanted
+
+            await wait_until(so, 15)
+
+        pressed = await street.admin.press(shown, say("en", "button.pause"))
+        await mode(b"paused")
+        await wait_until(lambda: say("en", "admin.pause") in [each["content"] for each in pressed.followups], 15)
+        question = await other.slash("ask", channel, question="Hello?", image=canary(3))
+        await wait_until(lambda: bool(question.original) and question.original["content"] == say("en", "paused"), 15)
+        await street.admin.slash("resume", channel)
+        await mode(None)
+        await wait_until(lambda: bool(question.original) and "saw 3" in question.original["content"], 15)

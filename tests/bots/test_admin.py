@@ -96,6 +96,17 @@ async def test_buttons_pause_drain_and_resume_in_the_same_message(door: Door) ->
     assert len(removed) == 4, "each former picture goes"
 
 
+async def test_an_admin_who_is_denied_presses_in_vain(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("storage.limits.FRESH", 0)
+    door.start()
+    slot = await status(door)
+    await door.limits.change("telegram:9", "deny", "telegram:1")
+    await door.press("pause", slot)
+    await wait_until(lambda: bool(door.desk.board.told))
+    assert door.desk.board.told[0][1] == say("en", "admin.only")
+    assert await door.desk.stores.health.mode() == ""
+
+
 @pytest.mark.parametrize("button", STATUS_BUTTONS)
 async def test_somebody_else_s_press_and_a_forged_or_stale_one_change_nothing(door: Door, button: str) -> None:
     door.start()

@@ -119,6 +119,7 @@ async def test_rules_of_admins_stand_beside_the_environment_s_and_deny_wins(redi
     assert await found.admits("telegram:9", "telegram:chat:-100")
     await found.change(BOB, "", ANN)
     assert not await found.admits(ANN)
+    assert (await found.changes(1))[0][2] == f"no_rule {ANN}"
 
 
 async def test_another_process_learns_of_a_rule_within_a_second(redis: Client, monkeypatch: pytest.MonkeyPatch) -> None:

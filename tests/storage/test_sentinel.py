@@ -77,7 +77,7 @@ async def test_a_killed_primary_is_replaced_and_everything_goes_on(watch: Watch)
 
         async def hear() -> None:
             async for id, fence in stores.queue.cancelled():
-                heard.append((id, fence))  # noqa: PERF401 : it never ends
+                heard.append((id, fence))
 
         hearing = asyncio.create_task(forever(hear))
         waiting = asyncio.create_task(persist(partial(stores.inbox("telegram").read)))

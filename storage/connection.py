@@ -63,7 +63,7 @@ class _Watched(SentinelConnectionPool):
 
     async def get_master_address(self) -> Any:
         if self._asking is None or self._asking.done():
-            question: Any = super().get_master_address()
+            question: Any = super().get_master_address()  # pyright: ignore[reportUnknownVariableType] : untyped
             self._asking = asyncio.create_task(question)
         return await asyncio.shield(self._asking)
 

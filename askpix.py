@@ -20,6 +20,7 @@ from bots.phrases import language_of, say
 from bots.settings import BotSettings, WebSettings
 from inference.settings import InferenceSettings
 from storage.connection import StoreDown, persist
+from storage.doctor import Finding, alive, examine
 from storage.heartbeat import roles
 from storage.logs import last_line, setup
 from storage.messages import Refused
@@ -93,7 +94,7 @@ def engine(replicas: str | None = None) -> None:
     from bots.tables import progress
     from inference.main import serve
 
-    os.environ.update({f"{PREFIX}REPLICAS": replicas} if replicas else {})
+    os.environ |= {f"{PREFIX}REPLICAS": replicas} if replicas else {}
     storage, inference = _settings(StorageSettings), _settings(InferenceSettings)
     setup(storage.log_level, [], storage.log_format)
     _run(lambda stop: serve(storage, inference, stop, partial(progress, _say)))
@@ -300,6 +301,27 @@ def _carry(how: Callable[[Any, Path], Coroutine[Any, Any, int]], file: Path, cod
         _run(main)
     except Refused as error:
         _fail(_say(error.code, **error.details))
+
+
+@app.command()
+def doctor(
+    role: Annotated[str | None, typer.Argument()] = None, as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:  # fmt: skip
+    """Say what is wrong, and how to mend it."""
+    from bots.tables import show_findings as show
+
+    raise typer.Exit(show(asyncio.run(_examine(role)), _say, as_json=as_json))
+
+
+async def _examine(role: str | None) -> list[Finding]:
+    storage = _settings(StorageSettings)
+    if role:
+        return [await alive(storage, role)]
+    from bots.doctor import examine as of_platforms
+    from inference.doctor import examine as of_engines
+
+    bots, engines = of_platforms(_settings(BotSettings)), of_engines(storage, _settings(InferenceSettings))
+    return [found for each in await asyncio.gather(examine(storage, os.environ), bots, engines) for found in each]
 
 
 @app.command()

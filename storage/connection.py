@@ -21,6 +21,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from storage.keys import PREFIX
 from storage.settings import sentinels
+from storage.tasks import end
 
 T = TypeVar("T")
 
@@ -53,11 +54,23 @@ class _Cancellable:
 
 
 class _Watched(SentinelConnectionPool):
-    """Connections to whichever server the Sentinels name now; theirs end with it."""
+    """Connections to whichever server the Sentinels name now; theirs end with it.
+
+    After a failure all connections want to know at once: one question, which nobody's end breaks off, serves them all.
+    """
+
+    _asking: asyncio.Task[Any] | None = None
+
+    async def get_master_address(self) -> Any:
+        if self._asking is None or self._asking.done():
+            question: Any = super().get_master_address()  # pyright: ignore[reportUnknownVariableType] : untyped
+            self._asking = asyncio.create_task(question)
+        return await asyncio.shield(self._asking)
 
     async def disconnect(self, inuse_connections: bool = True) -> None:
         await super().disconnect(inuse_connections)
         if inuse_connections:  # else only the primary has changed, and somebody may be asking a Sentinel
+            await end([self._asking] if self._asking else [])
             manager: Any = self.sentinel_manager
             for sentinel in manager.sentinels:
                 await sentinel.aclose()

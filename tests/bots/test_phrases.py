@@ -25,7 +25,18 @@ SOURCES = [
     ROOT / "askpix.py",
     *(file for folder in FOLDERS for file in folder.rglob("*.py") if "demo" not in file.parts),
 ]
-SAYING = {"say", "_say", "Refused", "Failed", "Waiting", "CannotRun", "StoreUnavailable", "BadSetting", "EngineFailed"}
+SAYING = {
+    "say",
+    "_say",
+    "Finding",
+    "Refused",
+    "Failed",
+    "Waiting",
+    "CannotRun",
+    "StoreUnavailable",
+    "BadSetting",
+    "EngineFailed",
+}
 # Whose codes it puts behind "cli."
 OF_THE_COMMAND_LINE = {"CannotRun", "StoreUnavailable", "BadSetting", "EngineFailed"}
 
@@ -45,10 +56,13 @@ def said() -> Iterator[tuple[str, str, set[str] | None]]:
                 continue
             given = {keyword.arg for keyword in call.keywords}
             known = None if None in given or (len(call.args) > 1 and name == "Failed") else {str(arg) for arg in given}
-            for code in codes(call.args[name == "say" : 2]):  # say() begins with the language
+            begin = {"say": 1, "Finding": 2}.get(name, 0)  # behind the language, or what was looked at and how it is
+            for code in codes(call.args[begin : max(2, begin + 1)]):
                 shown = f"cli.{code}" if name in OF_THE_COMMAND_LINE else code
+                shown = f"doctor.{code}" if name == "Finding" and "." not in code else shown
                 # EngineFailed carries its one argument by position; the command line adds a setting's meaning.
-                yield f"{file.name}:{call.lineno}", shown, None if name in OF_THE_COMMAND_LINE else known
+                handed = name in OF_THE_COMMAND_LINE or name == "Finding"
+                yield f"{file.name}:{call.lineno}", shown, None if handed else known
 
 
 def codes(arguments: list[ast.expr]) -> list[str]:

@@ -1,6 +1,6 @@
 # Everything happens in .venv in this checkout; nothing needs root.
 .DEFAULT_GOAL := help
-.PHONY: help setup up test test-sglang lint deploy-check bench-queue bench-road bench-context chaos fuzz demo-model lock
+.PHONY: help setup up test test-sglang lint deploy-check bench-queue bench-road bench-context chaos claims fuzz demo-model lock
 
 BIN := .venv/bin
 SETUP := python3 .ci/setup.py
@@ -43,7 +43,13 @@ deploy-check: .venv/dev.stamp  ## compose.yaml and the Dockerfile against their 
 	@$(BIN)/hadolint --failure-threshold info Dockerfile
 	@$(BIN)/python -m pytest -q tests/test_compose.py tests/test_deployed.py
 
-bench-queue: .venv/run.stamp  ## the queue beside bare Redis streams; one JSON line last
+.venv-bench/run.stamp: requirements-bench.lock .ci/setup.py
+	@$(SETUP) .venv-bench run requirements-bench.lock
+
+.venv-bench-taskiq/run.stamp: requirements-bench-taskiq.lock .ci/setup.py
+	@$(SETUP) .venv-bench-taskiq run requirements-bench-taskiq.lock
+
+bench-queue: .venv/run.stamp .venv-bench/run.stamp .venv-bench-taskiq/run.stamp  ## the queue beside bare streams, arq, taskiq and saq; one JSON line last
 	@$(BIN)/python -m bench.queue
 
 bench-road: .venv/dev.stamp  ## what the service adds from update to engine and back; one JSON line last
@@ -52,11 +58,13 @@ bench-road: .venv/dev.stamp  ## what the service adds from update to engine and 
 bench-context: .venv/dev.stamp .venv-sglang/run.stamp  ## what trimming leaves of SGLang's prefix cache; one JSON line last
 	@$(BIN)/python -m bench.context
 
-chaos: .venv/dev.stamp  ## kill every part at random under load (CHAOS_SECONDS=60); one JSON line last
+chaos: .venv/dev.stamp  ## everything goes wrong under load (CHAOS_SECONDS=60, CHAOS_SEED replays); one JSON line last
 	@$(BIN)/python -m bench.chaos
 
 fuzz: .venv/dev.stamp  ## 20,000 bad inputs at every door, more for FUZZ_SECONDS; one JSON line last
 	@$(BIN)/python -m bench.fuzz $(or $(FUZZ_SECONDS),0) $(or $(FUZZ_SEED),1)
+claims: .venv/dev.stamp  ## what we claim, each as a scenario (ARGS="--quick albums" for some); one JSON line last
+	@$(BIN)/python -m bench.claims $(ARGS)
 
 demo-model:  ## train the demo model anew, in an environment of its own (a GPU; on a CPU with ARGS=--small)
 	@$(SETUP) .venv-demo demo inference/demo/requirements.txt

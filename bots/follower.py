@@ -146,14 +146,14 @@ class Follower:
 
     async def _step(self) -> bool:
         """Do what comes next; True when everything is shown."""
-        if self.final and not self._result:
-            await self._resolve(self.final)
-            return False
-        return await self._write()
+        return not await self._resolve() and await self._write()
 
-    async def _resolve(self, final: Finished) -> None:
-        """Make of a final reply what is shown of it, or ask what it leads to."""
-        tools, event = self._tools, final.event
+    async def _resolve(self) -> bool:
+        """Make of a final reply what is shown of it, or ask what it leads to; False when there is none to be made."""
+        final, tools = self.final, self._tools
+        if not final or self._result:
+            return False
+        event = final.event
         if self.ask.question == Turn() and (found := await persist(partial(tools.queue.find, self.ask.id))):
             self.ask = found.ask  # of a former life
         try:
@@ -161,7 +161,7 @@ class Follower:
             anew = await persist(closer) if closer else None
             if anew and await persist(partial(tools.queue.amend, anew, final.fence)) == "ok":
                 self.redo(anew, final.fence + 1)
-                return
+                return True
         except Refused as refusal:
             event = Failed(refusal.code, refusal.details)
         result = Result("")
@@ -170,6 +170,7 @@ class Follower:
             event = structs.replace(event, text=result.text)
         if self.final is final:  # else it was asked anew meanwhile
             self._result = replace(result, text=ending(self.ask.language, event))
+        return True
 
     async def _meanwhile(self) -> None:
         if self._closed:  # nobody reads the answer: the engine is free for others
@@ -230,6 +231,7 @@ class Follower:
         where, surface, pace = self.ask.where, self._tools.surface, self._tools.pace
         # Progress leaves one call of the chat's burst for placing and for ends; an end that comes meanwhile takes it.
         await pace.turn(where.bucket, surface.rate(where), progress_until=self._ended if self._slots else None)
+        await self._resolve()  # an end may have come meanwhile
         todo = self._next()  # newer than before the wait
         if todo is None:
             return True

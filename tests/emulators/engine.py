@@ -23,9 +23,10 @@ from aiohttp import web
 
 from tests.emulators.server import Json, LocalServer, cut
 
-FaultKind = Literal["refuse", "bad_request", "break", "stall", "garbage", "end", "no_done"]
+FaultKind = Literal["refuse", "bad_request", "too_large", "break", "stall", "garbage", "end", "no_done"]
 Reply = Callable[[Json], Sequence[str] | AsyncIterator[str]]
 
+_STATUS = {"refuse": 503, "bad_request": 400, "too_large": 413}
 _SSE = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
 
 
@@ -98,7 +99,7 @@ class StubEngine(LocalServer):
     def fail(self, kind: FaultKind, *, after: int = 0, times: float = 1) -> None:
         """Spoil the next `times` chat requests (math.inf: until heal).
 
-        refuse (503) and bad_request (400) answer at once; the others let `after` chunks through, then: break cuts the
+        refuse (503), bad_request (400) and too_large (413) answer at once; the others let `after` chunks through, then: break cuts the
         connection, stall says nothing more, garbage sends a chunk that is no JSON, end closes the stream cleanly.
         no_done sends the whole answer but its [DONE].
         """
@@ -112,8 +113,7 @@ class StubEngine(LocalServer):
         request = Request(time.perf_counter(), http.path, await http.json())
         self.requests.append(request)
         fault = self._take_fault()
-        if fault and fault.kind in {"refuse", "bad_request"}:
-            status = 503 if fault.kind == "refuse" else 400
+        if fault and (status := _STATUS.get(fault.kind)):
             error = {"message": fault.kind, "type": "exceed_context_size_error", "code": status}
             self.changes.notify()
             return web.json_response({"error": error}, status=status)

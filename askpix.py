@@ -19,6 +19,7 @@ from bots.greeting import PLATFORMS, engine_up, greet
 from bots.phrases import language_of, say
 from bots.settings import BotSettings, WebSettings
 from inference.settings import InferenceSettings
+from storage.backup import load, save
 from storage.connection import StoreDown, persist
 from storage.doctor import Finding, alive, examine
 from storage.heartbeat import roles
@@ -72,6 +73,8 @@ def _run(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]], known: Mapp
             runner.run(run_until_signal(main))
     except CannotRun as error:
         _fail(_say(f"cli.{error.code}", **error.details))
+    except Refused as error:
+        _fail(_say(error.code, **error.details))
     except StoreDown:
         _fail(_say("cli.store_down"))
     except tuple(known) as error:
@@ -214,10 +217,7 @@ async def _ask(photos: list[str], question: str, go_on: bool, stop: asyncio.Even
             _fail(_say("cli.service_down", path=storage.data_dir / "logs"))
 
         async def answered() -> NoReturn:
-            try:
-                final = await Terminal(stores, screen, _say("language")).ask(photos, question, go_on=go_on)
-            except Refused as error:
-                _fail(_say(error.code, **error.details))
+            final = await Terminal(stores, screen, _say("language")).ask(photos, question, go_on=go_on)
             if not isinstance(final, Done):
                 typer.echo(ending(_say("language"), final), err=True)
             model = await stores.health.model()
@@ -279,16 +279,12 @@ def status(
 @app.command()
 def backup(file: Path) -> None:
     """Back up what is kept."""
-    from storage.backup import save
-
     _carry(save, file, "cli.backed_up")
 
 
 @app.command()
 def restore(file: Path) -> None:
     """Restore a backup."""
-    from storage.backup import load
-
     _carry(load, file, "cli.restored")
 
 
@@ -297,10 +293,7 @@ def _carry(how: Callable[[Any, Path], Coroutine[Any, Any, int]], file: Path, cod
         async with opened(_settings(StorageSettings)) as stores:
             typer.echo(_say(code, n=await how(stores.redis, file), path=file))
 
-    try:
-        _run(main)
-    except Refused as error:
-        _fail(_say(error.code, **error.details))
+    _run(main)
 
 
 @app.command()

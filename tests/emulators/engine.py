@@ -99,8 +99,9 @@ class StubEngine(LocalServer):
     def fail(self, kind: FaultKind, *, after: int = 0, times: float = 1) -> None:
         """Spoil the next `times` chat requests (math.inf: until heal).
 
-        refuse (503), bad_request (400) and too_large (413) answer at once; the others let `after` chunks through, then: break cuts the
-        connection, stall says nothing more, garbage sends a chunk that is no JSON, end closes the stream cleanly.
+        refuse (503), bad_request (400) and too_large (413) answer at once; the others let `after` chunks through, then:
+        break cuts the connection, stall says nothing more, garbage sends a chunk that is no JSON, end closes the
+        stream cleanly.
         no_done sends the whole answer but its [DONE].
         """
         self._faults.append(_Fault(kind, after, times))

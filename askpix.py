@@ -268,9 +268,9 @@ def status(
     async def look(stop: asyncio.Event) -> None:
         while not stop.is_set():
             show_status(await looked_at(storage), _say("language"), as_json=as_json, clear=watch)
-            await first_of(stop.wait(), asyncio.sleep(1 if watch else 0))
             if not watch:
                 return
+            await first_of(stop.wait(), asyncio.sleep(1))
 
     _run(look)
 

@@ -15,12 +15,13 @@ from typing import Annotated, Any, NoReturn, TypeVar
 import typer
 import uvloop
 
-from bots.greeting import PLATFORMS, engine_up, greet
+from bots.greeting import engine_up, greet
 from bots.phrases import language_of, say
 from bots.settings import BotSettings, WebSettings
 from inference.settings import InferenceSettings
 from storage.connection import StoreDown, persist
 from storage.heartbeat import roles
+from storage.housekeeping import PLATFORMS
 from storage.logs import last_line, setup
 from storage.messages import Refused
 from storage.roles import Role, Supervisor, environment, run_until_signal

@@ -76,14 +76,14 @@ class Admin:
         return bool(await self._tools.say(where, text))
 
     async def press(self, incoming: Incoming) -> None:
-        """A button under a status: known by its message, which is ours, and pressed by an admin."""
-        where = incoming.where
-        if not await self._limits.is_admin(incoming.person):
+        """A button under a status: known by its message, which is ours, and pressed by an admin who is not denied."""
+        where, person = incoming.where, incoming.person
+        if not (await self._limits.admits(person, *incoming.chats) and await self._limits.is_admin(person)):
             code = "admin.only"
         elif (picture := await self._stores.replies.sent(_shown(where, where.message), 0, "picture")) is None:
             code = "admin.stale"
         else:
-            code = await self._switch(incoming.person, incoming.button) if incoming.button in MODES else "admin.fresh"
+            code = await self._switch(person, incoming.button) if incoming.button in MODES else "admin.fresh"
             await self._show(where, incoming.language, where.message, picture)
         with suppress(SurfaceError):  # after some seconds nobody can be told any more
             await self._surface.notify(incoming.press, say(incoming.language, code))

@@ -15,7 +15,7 @@ from typing import Annotated, Any, NoReturn, TypeVar
 import typer
 import uvloop
 
-from bots.greeting import PLATFORMS, engine_up, greet
+from bots.greeting import engine_up, greet
 from bots.phrases import language_of, say
 from bots.settings import BotSettings, WebSettings
 from inference.settings import InferenceSettings
@@ -23,6 +23,7 @@ from storage.backup import load, save
 from storage.connection import StoreDown, persist
 from storage.doctor import Finding, alive, examine
 from storage.heartbeat import roles
+from storage.housekeeping import PLATFORMS
 from storage.logs import last_line, setup
 from storage.messages import Refused
 from storage.roles import Role, Supervisor, environment, run_until_signal
@@ -269,9 +270,9 @@ def status(
     async def look(stop: asyncio.Event) -> None:
         while not stop.is_set():
             show_status(await looked_at(storage), _say("language"), as_json=as_json, clear=watch)
-            await first_of(stop.wait(), asyncio.sleep(1 if watch else 0))
             if not watch:
                 return
+            await first_of(stop.wait(), asyncio.sleep(1))
 
     _run(look)
 

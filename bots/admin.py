@@ -76,9 +76,9 @@ class Admin:
         return bool(await self._tools.say(where, text))
 
     async def press(self, incoming: Incoming) -> None:
-        """A button under a status: known by its message, which is ours, and pressed by an admin."""
+        """A button under a status: known by its message, which is ours, and pressed by an admin who is not denied."""
         where, person = incoming.where, incoming.person
-        if not await self._limits.is_admin(person) or not await self._limits.admits(person, *incoming.chats):
+        if not (await self._limits.admits(person, *incoming.chats) and await self._limits.is_admin(person)):
             code = "admin.only"
         elif (picture := await self._stores.replies.sent(_shown(where, where.message), 0, "picture")) is None:
             code = "admin.stale"
@@ -105,14 +105,13 @@ class Admin:
         now = await self._stores.status()
         codes = ("refresh", *(code for code, mode in MODES.items() if mode != now.mode))
         buttons = tuple(Button(code, say(language, f"button.{code}")) for code in codes)
-        text = "\n".join(status_lines(language, now))
+        page = Page("\n".join(status_lines(language, now)), buttons=buttons)
         try:
-            if not message:
-                raise Gone
-            await self._surface.edit(where, message, Page(text, buttons=buttons))
+            if message:
+                await self._surface.edit(where, message, page)
         except SurfaceError:
-            message = await self._tools.say(where, text, buttons)
-        if message:
+            message = ""
+        if message := message or await self._tools.show(where, page):
             mark = partial(self._stores.replies.mark_sent, _shown(where, message), 0, "picture")
             await mark("")  # its buttons may be pressed before the picture is there
             await mark(await self._picture(where, now.points))
@@ -123,10 +122,7 @@ class Admin:
 
     async def _picture(self, where: Address, points: Sequence[Point]) -> str:
         data = await asyncio.to_thread(draw, points, self._stores.daily.zone, "askpix")
-        await self._tools.pace.turn(where.bucket, self._surface.rate(where))
-        with suppress(SurfaceError):  # the words are there
-            return await self._surface.send(where, PICTURE, data)
-        return ""
+        return await self._tools.send_file(where, PICTURE, data)
 
     async def _do(self, incoming: Incoming) -> str:
         """Rules, admins, quotas and modes; the answer in words. Raises Refused."""

@@ -100,10 +100,10 @@ class Asking:
         if asked.turn == structs.replace(former, ask=""):  # read twice, or nothing was changed
             await self._delivery.resume(lead.id)
             return True
+        ask = asked.on(structs.replace(found.ask, asked_at=time.time()))
         if edited:
             lane = await self._stores.people.of(lead.person)
-            await self._limits.take(lane, f"{lead.id}:{found.fence}", len(found.ask.photos()), lead.person)
-        ask = asked.on(structs.replace(found.ask, asked_at=time.time()))
+            await self._limits.take(lane, f"{lead.id}:{found.fence}", len(ask.photos()), lead.person)
         answer = await self._stores.queue.amend(ask, found.fence, newest=edited)
         if answer == "older":
             raise Refused("edit_old")

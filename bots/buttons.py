@@ -96,11 +96,16 @@ class Buttons:
         if not await self._limits.admits(incoming.person, *incoming.chats):
             return "button.not_yours"
         part = await self._delivery.tools.results.part(ask, ask.photos()[0], pointing.cell(number), 0)
-        await self._limits.take(await self._stores.people.of(incoming.person))
+        counted = await self._stores.people.of(incoming.person), incoming.id, 1
+        await self._limits.take(*counted, incoming.person)
         epoch = await self._stores.history.enter(ask.person, ask.conversation)
         fresh = structs.replace(part, id=incoming.id, where=incoming.where, asked_at=time.time(), epoch=epoch)
-        if await self._stores.queue.enqueue(fresh):
-            self._delivery.follow(fresh)
+        try:
+            if await self._stores.queue.enqueue(fresh):
+                self._delivery.follow(fresh)
+        except Refused:
+            await self._limits.give_back(*counted)
+            raise
         return "button.looking"
 
     async def _again(self, incoming: Incoming, found: Found) -> str:

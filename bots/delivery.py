@@ -42,8 +42,7 @@ class Delivery:
         self._health = stores.health
         self._outbox = surface.platform
         files = Files(surface.fetch, stores)
-        results = Results(files, stores)
-        self.tools = Tools(surface, stores.replies, stores.queue, Pace(), files, results, self._outbox)
+        self.tools = Tools(surface, stores.replies, stores.queue, Pace(), files, Results(files, stores))
         self._followers: dict[str, Follower] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._ways: dict[str, Address] = {}  # in which people spoke to us last

@@ -140,7 +140,7 @@ class Follower:
                 if self._next():  # the file is offered by a button
                     self._changed.set()
                     continue
-            await persist(partial(self._tools.replies.delivered, self._tools.outbox, final))
+            await persist(partial(self._tools.replies.delivered, self._tools.surface.platform, final))
             if self.final is final:  # else it was asked anew meanwhile
                 return
 

@@ -10,10 +10,9 @@ from collections.abc import Callable
 
 from bots.settings import BotSettings, WebSettings
 from storage.heartbeat import roles
+from storage.housekeeping import PLATFORMS
 from storage.limits import Rules
 from storage.stores import Stores
-
-PLATFORMS = ("telegram", "discord")
 
 
 async def greet(

@@ -269,8 +269,8 @@ def _decode(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     return image.resize(size, Resampling.BICUBIC, reducing_gap=2.0)
 
 
-def _flat(image: Image.Image, kind: str) -> Image.Image:
-    """The picture in mode L or RGB, what is transparent on white."""
+def flat(image: Image.Image, kind: str) -> Image.Image:
+    """A picture of this kind in mode L or RGB, what is transparent on white. Raises Refused("unsupported_image")."""
     if image.mode in ("L", "RGB"):
         return image
     if image.mode in ("LA", "RGBA"):
@@ -290,7 +290,7 @@ def _as_seen(source: _Source, image: Image.Image, kind: str) -> Image.Image:
     """Its decoded picture turned upright, flat and in sRGB."""
     if source.orientation in _TURNS:
         image = image.transpose(_TURNS[source.orientation])
-    image = _flat(image, kind)
+    image = flat(image, kind)
     if source.to_srgb and image.mode == "RGB":
         image = ImageCms.applyTransform(image, source.to_srgb) or image
     return image

@@ -12,15 +12,15 @@ from typing import TextIO
 
 from msgspec import structs
 
-from bots import tasks
-from bots.files import Files, Got
+from bots.files import Files
 from bots.phrases import say
+from bots.question import Questions, Reasons
 from bots.results import Results
 from bots.surface import FileRef, Incoming
 from bots.tasks import TASKS, UNREAD
 from bots.wording import ending, waiting
 from storage.connection import forever, persist
-from storage.messages import Address, Ask, Delta, Done, Event, Final, Queued, Refused, Started, Turn, Waiting
+from storage.messages import Address, Ask, Delta, Done, Event, Final, Queued, Refused, Started, Waiting
 from storage.stores import Stores
 from storage.tasks import end
 
@@ -66,8 +66,9 @@ class Terminal:
         self._stores = stores
         self._screen = screen
         self._language = language
-        self._files = Files(_read, stores)
-        self._results = Results(self._files, stores)
+        files = Files(_read, stores)
+        self._questions = Questions(files, stores)
+        self._results = Results(files, stores)
         self._written = ""
         self._text = ""
         self._fence = 0
@@ -105,22 +106,17 @@ class Terminal:
         return final
 
     async def _asking(self, ask: Ask, paths: Sequence[str], question: str) -> Ask:
-        """The ask with what these files and words ask."""
-        (task, argument), room = tasks.read(question), await self._stores.health.room(len(paths))
-        asker = Incoming(ask.id, PERSON, ask.conversation, ask.where, ask.language)
-        found: list[Got] = []
-        for path in paths:
-            got = await self._files.get(asker, FileRef(path), room, {}, argument)
-            if isinstance(got, Refused):
-                why = say(self._language, got.code, **got.details)
-                raise Refused("cli.bad_photo", path=path, why=why)
-            found.append(got)
-        words = tasks.prompt(task, argument, ask.language, await self._stores.health.model()) if task else question
-        document = "\n\n".join(filter(None, (got.document for got in found)))
-        turn = Turn("user", words, tuple(photo for got in found for photo in got.photos), document=document)
-        notes = tuple(note for got in found for note in got.notes)
-        then = say(ask.language, "default_question")
-        return structs.replace(ask, question=turn, task=task.name if task else "", then=then, notes=notes)
+        """The ask with what these files and words ask. Raises Refused."""
+        asker = Incoming(ask.id, PERSON, ask.conversation, ask.where, ask.language, question)
+        messages = [structs.replace(asker, photos=(FileRef(path),)) for path in paths] or [asker]
+        refused: Reasons = {}
+        try:
+            return (await self._questions.read(messages, None, refused)).on(ask)
+        except Refused as refusal:
+            if refusal.code not in refused:
+                raise
+            (file,), why = refused[refusal.code][0].photos, say(self._language, refusal.code, **refusal.details)
+            raise Refused("cli.bad_photo", path=file.id, why=why) from refusal
 
     async def _answer(self, ask: Ask) -> Final:
         """Enqueue it and follow it to its end."""

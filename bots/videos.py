@@ -27,7 +27,7 @@ from PIL import Image, ImageDraw, ImageFont
 from PIL.Image import Transpose
 
 from bots.confined import confined
-from bots.photos import DAMAGE, Prepared, encode, named
+from bots.photos import DAMAGE, Prepared, encode, flat, named
 from storage.messages import Refused
 from storage.vision import TOKEN_PIXELS, PixelLimits, fit, image_tokens, share
 
@@ -214,10 +214,7 @@ def _upright(scaler: VideoReformatter, frame: VideoFrame, ratio: Fraction | None
     scaled = scaler.reformat(frame, width, height, mode.lower() + "24" * (mode == "RGB"), interpolation="BICUBIC")
     plane = scaled.planes[0]
     image = Image.frombytes(mode, (width, height), bytes(plane), "raw", mode, plane.line_size)
-    if mode == "RGBA":
-        white = Image.new("RGB", image.size, "white")
-        white.paste(image, mask=image)
-        image = white
+    image = flat(image, "video")
     return image.transpose(turn) if (turn := _TURNS[turns]) is not None else image
 
 
@@ -237,6 +234,4 @@ def contact_sheet(frames: Sequence[tuple[bytes, str]]) -> bytes:
         x, y = n % columns * width + _GAP, n // columns * height + _GAP
         sheet.paste(image, (x, y))
         draw.text((x + 6, y + image.height - 6), text, "white", font, "lb", stroke_width=2, stroke_fill="black")
-    file = io.BytesIO()
-    sheet.save(file, "JPEG", quality=85)
-    return file.getvalue()
+    return encode(sheet, "JPEG", 85)[0]

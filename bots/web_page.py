@@ -127,8 +127,10 @@ class _Site:
     async def watch(self, request: gr.Request) -> AsyncGenerator[tuple[Any, ...]]:
         """Show what this visitor sees, and again whenever it changes, as long as the page is open."""
         user, language = request.user
+        about, looked = ("", ""), -LOOK
         while True:
-            about = await persist(partial(self._about, language))
+            if time.monotonic() - looked >= LOOK:  # not for each piece of an answer
+                about, looked = await persist(partial(self._about, language)), time.monotonic()
             chat, change = self._open(user), self._changes.setdefault(user, asyncio.Event())
             yield *about, list(chat.lines.values()), *(gr.update(visible=chat.has(code)) for code in SOMETIMES)
             with suppress(TimeoutError):

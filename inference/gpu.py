@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import pynvml as nvml  # pyright: ignore[reportMissingTypeStubs] : it has none
 
+from storage.status import Gpu
+
 _nvml: Any = nvml
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Gpu:
-    """One GPU now: sizes in MiB, watts, busy in percent, celsius (0 where the card does not say it)."""
-
-    name: str
-    total: int
-    used: int
-    watts: float
-    busy: int = 0
-    celsius: int = 0
 
 
 def count() -> int:
@@ -52,7 +41,7 @@ def _look(card: Any) -> Gpu:
     watts = _said(lambda: _nvml.nvmlDeviceGetPowerUsage(card)) / 1000
     busy = _said(lambda: _nvml.nvmlDeviceGetUtilizationRates(card).gpu)
     celsius = _said(lambda: _nvml.nvmlDeviceGetTemperature(card, _nvml.NVML_TEMPERATURE_GPU))
-    return Gpu(name, int(memory.total) // 2**20, int(memory.used) // 2**20, watts, busy, celsius)
+    return Gpu(name, int(memory.total) // 2**20, int(memory.used) // 2**20, busy, celsius, watts)
 
 
 def _said(ask: Callable[[], int]) -> int:

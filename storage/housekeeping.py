@@ -123,16 +123,11 @@ class Housekeeper:
         async with Schedule() as schedule:
             for name, chore in (await self.records()).items():
                 last = await self._redis.hget(keys.DONE, name)
-                schedule.at(*self._planned(name, chore, decode(last, Run) if last else None))
+                trigger, since = due(chore, decode(last, Run) if last else None, datetime.now(UTC))
+                schedule.at(trigger, partial(self._do, name), since)
             while await self.leads():  # noqa: ASYNC110 : the store has no event for it
                 await asyncio.sleep(BEAT)
         self._stores.health.metrics.service = {}
-
-    def _planned(
-        self, name: str, chore: Chore, last: Run | None
-    ) -> tuple[object, Callable[[], Awaitable[None]], datetime | None]:
-        trigger, since = due(chore, last, datetime.now(UTC))
-        return trigger, partial(self._do, name), since
 
     async def records(self) -> dict[str, Chore]:
         """What is done and when, as the settings say it and the store keeps it."""

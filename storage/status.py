@@ -1,4 +1,4 @@
-"""Everything that `/status` shows, gathered in three round trips, whoever runs and whoever does not."""
+"""Everything that `/status` shows, gathered in four round trips, whoever runs and whoever does not."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Speed(msgspec.Struct, frozen=True):
 
 
 class Gpu(msgspec.Struct, frozen=True):
-    """The worker's first GPU: sizes in MiB, `busy` in percent, celsius, watts; 0 where the card does not say it."""
+    """A GPU (the worker's first): sizes in MiB, `busy` in percent, celsius, watts; 0 where the card does not say it."""
 
     name: str
     total: int
@@ -87,9 +87,7 @@ class Status(msgspec.Struct, frozen=True):
     gpu: Gpu | None = None
     memory: int = 0
     memory_limit: int = 0
-    saved: float | None = (
-        None  # seconds since everything was on the disk, 0: after each write; None: the last write failed
-    )
+    saved: float | None = None
     instances: tuple[Instance, ...] = ()
     error: str = ""
     error_age: float = 0.0

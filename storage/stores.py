@@ -69,7 +69,7 @@ async def open_stores(
     try:
         yield Stores(
             redis, scripts, Queue(redis, scripts, history_ttl=history_ttl), Replies(redis, scripts),
-            History(redis, history_ttl), Images(redis, scripts, photo_mb * 1_000_000, photo_ttl),
+            History(redis, history_ttl), Images(scripts, photo_mb * 1_000_000, photo_ttl),
             Health(redis, Metrics(daily.zone)), People(redis, scripts), Notices(redis, scripts), daily,
         )  # fmt: skip
     finally:

@@ -120,6 +120,17 @@ async def test_somebody_else_s_press_and_a_forged_or_stale_one_change_nothing(do
     assert len(door.desk.board.documents) == 1
 
 
+async def test_an_admin_who_was_denied_decides_nothing_by_an_old_button(door: Door) -> None:
+    door.start()
+    slot = await status(door)
+    await said(door, "admins", "telegram:2")
+    await said(door, "deny", "telegram:1", user=2)
+    await door.press("pause", slot)
+    await wait_until(lambda: len(door.desk.board.told) == 1)
+    assert door.desk.board.told[0][1] == say("en", "admin.only")
+    assert await door.desk.stores.health.mode() == ""
+
+
 async def test_a_status_whose_message_is_gone_is_shown_in_a_new_one(door: Door) -> None:
     door.start()
     slot = await status(door)

@@ -116,6 +116,11 @@ async def test_a_press_that_is_replayed_asks_once(door: Door) -> None:
     told = await press(door, "cell1", times=3)
     assert set(told) == {say("en", "button.looking")}
     assert len(await door.queued()) == 1
+    today, _ = await door.limits.usage("telegram:1")
+    assert (today.asks, today.photos, today.cost) == (2, 2, 4), "and it counts once, with its photo"
+    await door.desk.stores.health.set_mode("draining")
+    assert await press(door, "cell2") == [say("en", "draining")]
+    assert (await door.limits.usage("telegram:1"))[0] == today, "what was not taken does not count"
 
 
 async def test_who_sends_many_files_that_take_long_leaves_room_for_others(door: Door) -> None:

@@ -53,7 +53,7 @@ async def test_the_gpu_is_in_the_heartbeat_where_there_is_one(
 
     def seen() -> gpu.Gpu | None:
         looks.append(1)
-        return gpu.Gpu("card", 1000, 500, 300.0, 80, 60) if there else None
+        return gpu.Gpu("card", 1000, 500, 80, 60, 300.0) if there else None
 
     monkeypatch.setattr("inference.worker.gpu.seen", seen)
     monkeypatch.setattr("inference.worker.LOOK", 0.01)

@@ -25,7 +25,7 @@ CAP = 1_000
 
 @pytest_asyncio.fixture
 async def images(redis: Client) -> Images:
-    return Images(redis, Scripts(redis), CAP, keys.PHOTO_TTL)
+    return Images(Scripts(redis), CAP, keys.PHOTO_TTL)
 
 
 def a_photo(name: str, size: int = 400) -> tuple[Photo, bytes]:

@@ -10,7 +10,6 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from inference.gpu import Gpu as Seen
 from storage import keys
 from storage.connection import Client
 from storage.heartbeat import Heartbeat, Schedule
@@ -32,7 +31,7 @@ async def test_of_nothing_there_is_a_status_too(stores: Stores) -> None:
 
 
 async def test_everything_that_is_known_is_in_it(stores: Stores, redis: Client) -> None:
-    gpu = encode(Seen("RTX 4090D", 24_000, 20_000, 300.0, 87, 64)).decode()
+    gpu = encode(Gpu("RTX 4090D", 24_000, 20_000, 87, 64, 300.0)).decode()
     await role(redis, "h:worker:1", engine="up", slots="2", seconds="4.0", gpu=gpu)
     await stores.health.publish_model(Model("qwen", 1, 2, 1, 1))
     metrics = Metrics()

@@ -34,6 +34,7 @@ PLATFORMS = ("telegram", "discord")
 START = 300.0  # seconds for the first engine to come up; SGLang takes one or two minutes
 
 T = TypeVar("T")
+Json = Annotated[bool, typer.Option("--json")]
 app = typer.Typer(name="askpix", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
@@ -299,9 +300,7 @@ def settings() -> None:
 
 
 @app.command()
-def doctor(
-    role: Annotated[str | None, typer.Argument()] = None, as_json: Annotated[bool, typer.Option("--json")] = False,
-) -> None:  # fmt: skip
+def doctor(role: Annotated[str | None, typer.Argument()] = None, as_json: Json = False) -> None:
     """Say what is wrong, and how to mend it."""
     from bots.tables import show_findings as show
 
@@ -323,7 +322,7 @@ async def _examine(role: str | None) -> list[Finding]:
 def plan(
     gpu: str | None = None, model: str | None = None, context: int | None = None, users: int | None = None,
     quantization: str | None = None, kv_dtype: str | None = None,
-    as_json: Annotated[bool, typer.Option("--json")] = False,
+    as_json: Json = False,
 ) -> None:  # fmt: skip
     """Plan the GPU's memory."""
     from bots.tables import show_plan

@@ -35,6 +35,7 @@ SETTINGS = (StorageSettings, InferenceSettings, BotSettings, WebSettings)
 START = 300.0  # seconds for the first engine to come up; SGLang takes one or two minutes
 
 T = TypeVar("T")
+Json = Annotated[bool, typer.Option("--json")]
 app = typer.Typer(name="askpix", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
@@ -259,9 +260,7 @@ def settings() -> None:
 
 
 @app.command()
-def status(
-    as_json: Annotated[bool, typer.Option("--json")] = False, watch: Annotated[bool, typer.Option("--watch")] = False
-) -> None:  # fmt: skip
+def status(as_json: Json = False, watch: Annotated[bool, typer.Option("--watch")] = False) -> None:
     """Show the service's status."""
     from bots.tables import show_status
 
@@ -298,9 +297,7 @@ def _carry(how: Callable[[Any, Path], Coroutine[Any, Any, int]], file: Path, cod
 
 
 @app.command()
-def doctor(
-    role: Annotated[str | None, typer.Argument()] = None, as_json: Annotated[bool, typer.Option("--json")] = False,
-) -> None:  # fmt: skip
+def doctor(role: Annotated[str | None, typer.Argument()] = None, as_json: Json = False) -> None:
     """Say what is wrong, and how to mend it."""
     from bots.tables import show_findings as show
 
@@ -322,7 +319,7 @@ async def _examine(role: str | None) -> list[Finding]:
 def plan(
     gpu: str | None = None, model: str | None = None, context: int | None = None, users: int | None = None,
     quantization: str | None = None, kv_dtype: str | None = None,
-    as_json: Annotated[bool, typer.Option("--json")] = False,
+    as_json: Json = False,
 ) -> None:  # fmt: skip
     """Plan the GPU's memory."""
     from bots.tables import show_plan

@@ -14,8 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from bench.proxy import CALM, Weather
 from bench.report import say
@@ -132,16 +131,14 @@ class Adversary:
 
     async def _flood(self, deed: Deed) -> bool:
         """One chat that somebody used lately is closed."""
-        telegram, discord = self._stage.telegram, self._stage.discord
+        telegram, discord, at = self._stage.telegram, self._stage.discord, int(deed.chance * 20)
         if deed.whom == "telegram":
-            chats = [chat.id for chat in telegram.world.chats.values() if chat.messages]
-            close: Callable[[Any, float], None] = telegram.flood
+            chats = [chat for chat in telegram.world.chats.values() if chat.messages][-20:]
+            telegram.flood(chats[at % len(chats)].id, deed.seconds)
         else:
-            chats = [channel for channel in discord.world.channels.values() if channel.messages]
-            close = discord.flood
-        if chats:
-            close(chats[-1 - int(deed.chance * min(20, len(chats)))], deed.seconds)
-        return bool(chats)
+            channels = [channel for channel in discord.world.channels.values() if channel.messages][-20:]
+            discord.flood(channels[at % len(channels)], deed.seconds)
+        return True
 
     async def _spoil(self, deed: Deed) -> bool:
         """One to three calls fail: 500, 502 with a page of HTML, 429, or half of an answer and no more."""
@@ -178,13 +175,9 @@ async def tear(stage: Stage) -> bool:
             if time.monotonic() > deadline:
                 return False
             time.sleep(0.001)  # noqa: ASYNC251 : see above
-        with newest_log(stage.back).open("ab") as file:
-            file.write(HALF)
+        if logs := [*stage.back.glob("valkey/appendonlydir/*.incr.aof")]:
+            with max(logs, key=lambda file: int(file.name.split(".")[-3])).open("ab") as file:
+                file.write(HALF)
     finally:
         os.close(lock)
     return True
-
-
-def newest_log(back: Path) -> Path:
-    """The part of the append-only file that is written to."""
-    return max((back / "valkey" / "appendonlydir").glob("*.incr.aof"), key=lambda file: int(file.name.split(".")[-3]))

@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from bench import claims_faults, claims_kills, claims_load, claims_people
 from bench.report import say
 from bench.scenes import Outcome
+from storage.connection import StoreDown
 
 LONGEST = 900.0  # seconds of one scenario
 MODULES = (claims_kills, claims_people, claims_faults, claims_load)
@@ -31,8 +32,8 @@ async def check(name: str, *, quick: bool) -> Outcome:
     try:
         async with asyncio.timeout(LONGEST):
             return await CLAIMS[name](quick=quick)
-    except (TimeoutError, AssertionError) as error:
-        return Outcome(False, {"stuck": str(error)[:200]})
+    except (AssertionError, *StoreDown) as error:  # TimeoutError is an OSError, and so one of them
+        return Outcome(False, {"stuck": f"{type(error).__name__} {error}"[:200]})
 
 
 def main(arguments: Sequence[str]) -> None:

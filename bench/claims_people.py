@@ -157,16 +157,12 @@ async def flood(*, quick: bool) -> Outcome:
 
         await stretch()  # warm
         calm, rate = await stretch()
-        places = {"telegram": scene.stage.telegram.flood, "discord": scene.stage.discord.flood}
         for number in range(1, 2 * closed + 1):
-            user = scene.stage.telegram.user(number)
             if number % 2:
-                places["telegram"](user.id, FLOOD)
-                await scene.telegram(number, f"question {number}")
+                scene.stage.telegram.flood(scene.stage.telegram.user(number).id, FLOOD)
             else:
-                channel = scene.stage.discord.guild().channel(f"place-{number}")
-                places["discord"](channel, FLOOD)  # pyright: ignore[reportArgumentType] : each takes its own kind
-                await scene.discord(number, f"question {number}")
+                scene.stage.discord.flood(scene.stage.discord.guild().channel(f"place-{number}"), FLOOD)
+            await scene.everywhere(number, f"question {number}")
         beside, rate_beside = await stretch()
         calls = (*scene.stage.telegram.calls, *scene.stage.discord.calls)
         refused = sum(call.status == 429 for call in calls)

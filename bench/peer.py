@@ -133,7 +133,7 @@ class Taskiq:
 
     def __init__(self, url: str, notes: Notes, patience: float) -> None:
         brokers: Any = importlib.import_module("taskiq_redis")
-        more = {"idle_timeout": int(patience * 1000)} if patience else {}
+        more = {"idle_timeout": int(patience * 1000), "unacknowledged_lock_timeout": patience} if patience else {}
         self.broker: Any = brokers.RedisStreamBroker(url, consumer_id="0", **more)
 
         async def job(number: int, seconds: float) -> None:

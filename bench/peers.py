@@ -15,7 +15,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,7 +78,7 @@ class Bench:
             found[what].setdefault(int(number), []).append(float(at))
         return found
 
-    async def until(self, predicate: Any, seconds: float = LONGEST, still: float = LONGEST) -> bool:
+    async def until(self, predicate: Callable[[Notes], bool], seconds: float = LONGEST, still: float = LONGEST) -> bool:
         """Wait until the notes say so; False when they do not, or do not change any more."""
         begun = changed = time.monotonic()
         size = -1

@@ -79,7 +79,7 @@ class Scene:
         return time.perf_counter() - begun
 
     async def verdict(self, **figures: Any) -> Outcome:
-        """Judge all that was asked: each has one answer, the right one, and one turn in the history."""
+        """Judge all that was asked: each has one answer, the right one, one turn in the history, and is closed once."""
         await asyncio.sleep(SECOND)
         whole = [[reply.text for reply in question.replies() if reply.whole] for question in self.questions]
         turns = [turn.ask for turn in await self.turns() if turn.role == "user"]
@@ -92,8 +92,9 @@ class Scene:
                 for question, texts in zip(self.questions, whole, strict=True)
             ),
             "turns_doubled": len(turns) - len(set(turns)),
+            "closed_twice": max(0, (await self.stage.stores.queue.counts())["done"] - len(self.questions)),
         }
-        return Outcome(not any(found[name] for name in ("lost", "doubled", "wrong", "turns_doubled")), found | figures)
+        return Outcome(not any(count for name, count in found.items() if name != "asked"), found | figures)
 
     async def turns(self) -> list[Turn]:
         """All turns of all histories."""

@@ -18,7 +18,7 @@ from bots.phrases import say
 from bots.question import Questions, Reasons
 from bots.results import Results
 from bots.surface import FileRef, Incoming
-from bots.tasks import TASKS, UNREAD
+from bots.tasks import UNREAD, form
 from bots.wording import ending, waiting
 from storage.connection import forever, persist
 from storage.messages import Address, Ask, Delta, Done, Event, Final, Queued, Refused, Started, Waiting
@@ -129,7 +129,7 @@ class Terminal:
 
     async def _answer(self, ask: Ask) -> Final:
         """Enqueue it and follow it to its end."""
-        self._text, self._fence, self._quiet = "", 0, ask.task in TASKS and TASKS[ask.task].shown in UNREAD
+        self._text, self._fence, self._quiet = "", 0, form(ask.task) in UNREAD
         listening = asyncio.Event()
         following = asyncio.create_task(forever(partial(self._follow, ask, listening)))
         looking = asyncio.create_task(forever(partial(self._look, ask)))

@@ -15,7 +15,7 @@ from bots.extracts import plain
 from bots.phrases import say
 from bots.results import Result
 from bots.surface import Button, Closed, Flooded, Gone, Later, Moved, Page, SurfaceError, Unfit, Unreachable
-from bots.tasks import TASKS, UNREAD
+from bots.tasks import UNREAD, form
 from bots.tools import FIRST_BACKOFF, LONGEST_BACKOFF, Tools
 from bots.wording import ending, waiting
 from storage.connection import persist
@@ -320,7 +320,7 @@ class Follower:
         if self._status:
             return waiting(language, self._status)
         text = self.text.decode(errors="ignore").rstrip(" ")
-        shown = TASKS[self.ask.task].shown if self.ask.task in TASKS else ""
+        shown = form(self.ask.task)
         if text and shown in UNREAD:
             return say(language, f"working_{shown}", n=len(text))
         text = f"```\n{plain(text)}" if text and shown == "copy" else text

@@ -18,7 +18,7 @@ from bots.photos import kind_of
 from bots.phrases import say
 from bots.rendering import render
 from bots.surface import Button
-from bots.tasks import TASKS, worded
+from bots.tasks import form, worded
 from bots.videos import clock, contact_sheet
 from storage.messages import Ask, Photo, Refused, Turn
 from storage.stores import Stores
@@ -46,9 +46,8 @@ class Results:
 
     async def of(self, ask: Ask, text: str) -> Result:
         """The result of an ask's answer."""
-        task, words = TASKS.get(ask.task), partial(say, ask.language)
-        result = Result(text)
-        match task.shown if task else "":
+        result, words = Result(text), partial(say, ask.language)
+        match form(ask.task):
             case "copy":
                 body = extracts.plain(text)
                 files = ((words("file_text"), body.encode()),) if len(body) > LONG_COPY else ()
@@ -103,8 +102,7 @@ class Results:
 
     async def closer(self, ask: Ask, text: str) -> Ask | None:
         """What is asked next, where the answer only says which part of the photo to look at. Raises Refused."""
-        task = TASKS.get(ask.task)
-        marks = pointing.read_marks(text) if task and task.shown == "part" else []
+        marks = pointing.read_marks(text) if form(ask.task) == "part" else []
         photo = await self.photo(ask) if marks else None
         return await self.part(ask, photo, marks[0].box) if photo else None
 
@@ -118,8 +116,7 @@ class Results:
         model = await self._stores.health.model()
         words = worded("part", ask.then or ask.question.text, ask.language, model)
         turn = Turn("user", words, (structs.replace(found, source=PART),))
-        task = TASKS.get(ask.task)
-        again = ask.task if task and task.shown != "part" else ""  # what a part is looked at for is the same task
+        again = "" if form(ask.task) == "part" else ask.task  # what a part is looked at for is the same task
         return structs.replace(ask, question=turn, task=again, then="", notes=())
 
     async def photo(self, ask: Ask) -> Photo | None:

@@ -42,6 +42,11 @@ TASKS = {
 UNREAD = ("boxes", "page", "part")  # answers that nobody reads while they grow: how far they are is said instead
 
 
+def form(name: str) -> str:
+    """How an answer to the task of this name is shown; "" for no task's."""
+    return TASKS[name].shown if name in TASKS else ""
+
+
 def read(text: str) -> tuple[Task | None, str]:
     """The task that a message names, and what stands behind it; (None, text) for any other message."""
     name, *argument = text.split(maxsplit=1) or [""]

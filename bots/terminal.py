@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import Sequence
 from functools import partial
+from itertools import chain, count
 from pathlib import Path
 from typing import TextIO
 
@@ -17,7 +18,7 @@ from bots.phrases import say
 from bots.question import Questions, Reasons
 from bots.results import Results
 from bots.surface import FileRef, Incoming
-from bots.tasks import TASKS, UNREAD
+from bots.tasks import UNREAD, form
 from bots.wording import ending, waiting
 from storage.connection import forever, persist
 from storage.messages import Address, Ask, Delta, Done, Event, Final, Queued, Refused, Started, Waiting
@@ -31,6 +32,14 @@ LOOK = 0.5  # seconds between looks at the queue and the engine
 
 async def _read(file: FileRef) -> bytes:
     return await asyncio.to_thread(Path(file.id).read_bytes)
+
+
+def _write(path: Path, data: bytes) -> Path:
+    """Write a file, under another name where there is one of this name; its path."""
+    names = chain((path,), (path.with_stem(f"{path.stem}-{n}") for n in count(2)))
+    fresh = next(each for each in names if not each.exists())
+    fresh.write_bytes(data)
+    return fresh
 
 
 class Screen:
@@ -99,8 +108,8 @@ class Terminal:
             result = await self._results.of(ask, final.text)
             self._print(ending(self._language, structs.replace(final, text=result.text)))
             for name, data in result.files:
-                await asyncio.to_thread(Path(name).write_bytes, data)
-                self._screen.write("\n" + say(self._language, "cli.wrote", path=name))
+                path = await asyncio.to_thread(_write, Path(name), data)
+                self._screen.write("\n" + say(self._language, "cli.wrote", path=path))
         if self._written:
             self._screen.write("\n")
         return final
@@ -120,7 +129,7 @@ class Terminal:
 
     async def _answer(self, ask: Ask) -> Final:
         """Enqueue it and follow it to its end."""
-        self._text, self._fence, self._quiet = "", 0, ask.task in TASKS and TASKS[ask.task].shown in UNREAD
+        self._text, self._fence, self._quiet = "", 0, form(ask.task) in UNREAD
         listening = asyncio.Event()
         following = asyncio.create_task(forever(partial(self._follow, ask, listening)))
         looking = asyncio.create_task(forever(partial(self._look, ask)))

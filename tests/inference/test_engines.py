@@ -11,7 +11,7 @@ from functools import partial
 import pytest
 
 from inference.engine import EngineAddress
-from inference.engines import CALM, Engines
+from inference.engines import Engines
 from inference.stream import EngineDown, EngineRefused, Generation
 from tests.emulators.engine import StubEngine
 
@@ -106,7 +106,7 @@ async def test_an_engine_that_goes_moves_only_its_own_people():
         assert all(engines.choose(person) is before[person] for person in people if before[person] not in gone)
 
 
-async def test_a_crowd_of_one_engine_spills_over_and_a_calm_one_does_not():
+async def test_a_crowd_of_one_engine_spills_over_at_its_last_slot():
     async with town() as (engines, stubs):
         crowd = [person for person in map(str, range(400)) if engines.choose(person) is engines.choose("0")]
         for stub in stubs:
@@ -122,9 +122,10 @@ async def test_a_crowd_of_one_engine_spills_over_and_a_calm_one_does_not():
             await stubs[0].until(lambda: stubs[0].running + stubs[1].running == total or None)
             return sorted((stub.running for stub in stubs), reverse=True)
 
-        assert await join(int(CALM * SLOTS)) == [10, 0]
-        fuller, other = await join(50)
-        assert fuller <= 1.25 * 30 + 1 and other >= 20
+        assert await join(SLOTS) == [SLOTS, 0]
+        assert await join(10) == [SLOTS, 10]
+        assert await join(30) == [SLOTS, SLOTS]
+        assert max(await join(4)) == SLOTS + 2  # more than there are slots: evenly
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)

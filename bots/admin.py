@@ -48,6 +48,7 @@ class Admin:
         self._limits = limits
         self._tools = delivery.tools
         self._surface = delivery.tools.surface
+        self._placing = asyncio.Lock()  # a status: until it is known as ours, a press on it waits
 
     async def command(self, incoming: Incoming) -> bool:
         """Do what one of our commands says; False for any other message."""
@@ -78,9 +79,11 @@ class Admin:
     async def press(self, incoming: Incoming) -> None:
         """A button under a status: known by its message, which is ours, and pressed by an admin who is not denied."""
         where, person = incoming.where, incoming.person
+        async with self._placing:
+            picture = await self._stores.replies.sent(_shown(where, where.message), 0, "picture")
         if not (await self._limits.admits(person, *incoming.chats) and await self._limits.is_admin(person)):
             code = "admin.only"
-        elif (picture := await self._stores.replies.sent(_shown(where, where.message), 0, "picture")) is None:
+        elif picture is None:
             code = "admin.stale"
         else:
             code = await self._switch(person, incoming.button) if incoming.button in MODES else "admin.fresh"
@@ -111,9 +114,12 @@ class Admin:
                 await self._surface.edit(where, message, page)
         except SurfaceError:
             message = ""
-        if message := message or await self._tools.show(where, page):
+        async with self._placing:
+            message = message or await self._tools.show(where, page)
             mark = partial(self._stores.replies.mark_sent, _shown(where, message), 0, "picture")
-            await mark("")  # its buttons may be pressed before the picture is there
+            if message:
+                await mark("")  # its buttons may be pressed before the picture is there
+        if message:
             await mark(await self._picture(where, now.points))
             with suppress(SurfaceError):
                 if former:

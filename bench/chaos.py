@@ -2,10 +2,10 @@
 
 `make chaos` (CHAOS_SECONDS, default 60; CHAOS_SEED replays the adversary's plan). One JSON line last:
 asked, answered, lost, doubled (two answers to one question), failed (answered with an apology), wrong (the answer is
-not the question's), disordered (answered before an earlier question of the same conversation, commands apart), orphans
-(empty placeholders that a crash left), unheard (commands to which, as Discord told their askers, the bot did not
-respond: not among the asked), deeds by kind, network (what befell connections), died (by role), settled_s (from the end
-of the last deed to the last answer).
+not the question's), halves (parts of an answer in another message beside the whole one), disordered (answered before an
+earlier question of the same conversation, commands apart), orphans (empty placeholders that a crash left), unheard
+(commands to which, as Discord told their askers, the bot did not respond: not among the asked), deeds by kind, network
+(what befell connections), died (by role), settled_s (from the end of the last deed to the last answer).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from itertools import pairwise
 from typing import Any
 
 from bench.adversary import Adversary, plan
-from bench.people import Asker, OnDiscord, OnTelegram, Question
+from bench.people import EMPTY, Asker, OnDiscord, OnTelegram, Question
 from bench.report import say as tell
 from bench.stage import Stage, open_stage
 from bots.phrases import say
@@ -67,12 +67,14 @@ class Chaos:
             counts["doubled"] += len(whole) > 1
             counts["failed"] += any(text in APOLOGIES for text in whole)
             counts["wrong"] += bool(whole) and not any(question.answer in text or text in APOLOGIES for text in whole)
-            counts["orphans"] += sum(not reply.whole for reply in replies if whole)
+            rest = [reply for reply in replies if whole and not reply.whole]
+            counts["orphans"] += sum(reply.text == EMPTY for reply in rest)
+            counts["halves"] += sum(reply.text != EMPTY for reply in rest)
         counts["doubled"] += sum(max(0, person.surplus()) for person in self.people if isinstance(person, OnDiscord))
         return {
             "asked": len(heard), "answered": counts["answered"], "lost": len(heard) - counts["answered"],
             "doubled": counts["doubled"], "failed": counts["failed"], "wrong": counts["wrong"],
-            "orphans": counts["orphans"], "unheard": len(self.questions) - len(heard),
+            "orphans": counts["orphans"], "halves": counts["halves"], "unheard": len(self.questions) - len(heard),
         }  # fmt: skip
 
     async def disordered(self) -> list[tuple[str, str]]:
@@ -117,7 +119,7 @@ async def run(seconds: float, seed: int) -> dict[str, Any]:
 
 def bad(result: dict[str, Any]) -> bool:
     """Whether a run broke a promise."""
-    return any(result[name] for name in ("lost", "doubled", "failed", "wrong", "disordered"))
+    return any(result[name] for name in ("lost", "doubled", "failed", "wrong", "halves", "disordered"))
 
 
 def show_bad(chaos: Chaos) -> None:

@@ -15,7 +15,9 @@ from bench.stage import until
 from bots.phrases import say
 from tests.emulators.discord_shapes import text_of
 from tests.emulators.engine import FaultKind
+from tests.emulators.server import Json
 from tests.emulators.telegram_shapes import words as words_of
+from tests.road import describe
 
 MENDED = ("refuse", "break", "garbage", "end", "no_done")  # an engine's faults after which an answer comes
 REFUSED = ("bad_request", "too_large")  # after these there is none, and its asker is told
@@ -26,6 +28,7 @@ DISCORD = (
     "PATCH /channels/{channel_id}/messages/{message_id}",
     "GET /attachments",
 )
+RESETS = Weather((0.0, 0.01), reset=0.1)  # also of connections that are just being made
 STORM = Weather((0.0, 0.2), refuse=0.1, cut=0.03, reset=0.03, twice=0.3)
 
 
@@ -111,7 +114,7 @@ def _spoil(scene: Scene, chance: random.Random) -> None:
 async def network(*, quick: bool) -> Outcome:
     """Delays, resets, cuts, doubled requests and refusals on all four ways out of the service, all at once."""
     people, seconds = (10, 8.0) if quick else (80, 60.0)
-    async with open_scene(slots=8, delay=0.03) as scene:
+    async with open_scene(reply=_long, slots=8, delay=0.03) as scene:
         for proxy in scene.stage.proxies.values():
             proxy.weather = STORM
         for number in range(1, people + 1):
@@ -124,6 +127,32 @@ async def network(*, quick: bool) -> Outcome:
         for proxy in scene.stage.proxies.values():
             befell += proxy.counts
         return await scene.verdict(befell=dict(befell), settled_s=round(took, 1))
+
+
+async def store_resets(*, quick: bool) -> Outcome:
+    """Every connection to the store is reset again and again, while answers stream: nothing is lost or told wrongly."""
+    people, resets = (12, 40) if quick else (60, 200)
+
+    async with open_scene(reply=_long, slots=8, delay=0.1) as scene:
+        proxy = scene.stage.proxies["store"]
+        proxy.weather = RESETS
+
+        async def cut() -> None:
+            for number in range(resets):
+                await asyncio.sleep(0.15 + number % 7 * 0.01)
+                proxy.cut_all()
+            proxy.weather = CALM
+
+        async def ask() -> None:
+            for number in range(1, people + 1):
+                await scene.everywhere(number, f"question {number}", number)
+                await asyncio.sleep(resets * 0.15 / people)
+
+        await asyncio.gather(cut(), ask())
+        took = await scene.answered(60)
+        return await scene.verdict(
+            resets=proxy.counts["reset"], connections=proxy.counts["connections"], settled_s=round(took, 1)
+        )
 
 
 async def secrets(*, quick: bool) -> Outcome:
@@ -151,6 +180,11 @@ async def secrets(*, quick: bool) -> Outcome:
         return Outcome(not any(found.values()) and not outcome.figures["lost"], outcome.figures)
 
 
+def _long(body: Json) -> list[str]:
+    """An answer in many pieces."""
+    return [*describe(body), *[" and so on"] * 20]
+
+
 def _secrets(scene: Scene) -> re.Pattern[str]:
     stage = scene.stage
     tokens = [stage.telegram.token, stage.discord.token, *(each.token for each in stage.discord.interactions.all)]
@@ -176,4 +210,4 @@ def _logged(scene: Scene) -> list[str]:
     return [line for line in scene.stage.logs().splitlines() if pattern.search(line)]
 
 
-CLAIMS = (engine_faults, engine_stalls, platform_faults, network, secrets)
+CLAIMS = (engine_faults, engine_stalls, platform_faults, network, store_resets, secrets)

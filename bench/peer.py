@@ -1,9 +1,10 @@
 """One queue, ours or another's, in a process of its own: bench/peers.py starts it, each kind with its own Python.
 
 `peer.py work KIND URL NOTES PATIENCE` runs a worker that does CLIENTS jobs at once: each notes its begin, sleeps as
-long as it says and notes its end. `peer.py put KIND URL NOTES PATIENCE COUNT SECONDS PAUSE` enqueues so many jobs. A
-note is a line `what number time` in the file NOTES, the time by time.perf_counter(), which all processes of a machine
-share. PATIENCE is after how many seconds a worker counts as dead; 0 leaves each library at its own default.
+long as it says and notes its end. `peer.py put KIND URL NOTES PATIENCE COUNT SECONDS PAUSE FIRST` enqueues so many
+jobs, numbered from FIRST on. A note is a line `what number time` in the file NOTES, the time by time.perf_counter(),
+which all processes of a machine share. PATIENCE is after how many seconds a worker counts as dead; 0 leaves each
+library at its own default.
 """
 
 from __future__ import annotations
@@ -185,8 +186,8 @@ class Saq:
 KINDS: dict[str, Callable[[str, Notes, float], Any]] = {"askpix": Ours, "arq": Arq, "taskiq": Taskiq, "saq": Saq}
 
 
-async def put_all(put: Put, notes: Notes, count: int, seconds: float, pause: float) -> None:
-    """Enqueue jobs 0 to count-1: CLIENTS at once, or one every `pause` seconds."""
+async def put_all(put: Put, notes: Notes, count: int, seconds: float, pause: float, first: int) -> None:
+    """Enqueue jobs: CLIENTS at once, or one every `pause` seconds."""
     room = asyncio.Semaphore(1 if pause else CLIENTS)
 
     async def one(number: int) -> None:
@@ -196,7 +197,7 @@ async def put_all(put: Put, notes: Notes, count: int, seconds: float, pause: flo
             notes.add("taken", number)
             await asyncio.sleep(pause)
 
-    await asyncio.gather(*(one(number) for number in range(count)))
+    await asyncio.gather(*(one(number) for number in range(first, first + count)))
 
 
 async def main(what: str, kind: str, url: str, path: str, patience: str, *more: str) -> None:
@@ -207,7 +208,7 @@ async def main(what: str, kind: str, url: str, path: str, patience: str, *more: 
         notes.add("ready", 0)
         await peer.work()
     else:
-        await put_all(peer.put, notes, int(more[0]), float(more[1]), float(more[2]))
+        await put_all(peer.put, notes, int(more[0]), float(more[1]), float(more[2]), int(more[3]))
 
 
 if __name__ == "__main__":

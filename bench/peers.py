@@ -28,6 +28,7 @@ from storage.embedded import Store
 ROOT = Path(__file__).parent.parent
 KINDS = ("askpix", "arq", "taskiq", "saq")
 ENVIRONMENTS = {"arq": ".venv-bench", "taskiq": ".venv-bench-taskiq", "saq": ".venv-bench"}
+TRICKLE, LATER = 5.0, 1_000_000  # seconds between jobs that come after a worker's death, and their first number
 PROBES, MANY, IN_HAND, LASTING = 300, 2000, 16, 2.0
 RUN, EACH = 600, 0.2  # jobs of the run in which the server dies; seconds of each
 PATIENCE = 15.0  # seconds after which a worker counts as dead, where that can be set: as long as our lease
@@ -65,9 +66,9 @@ class Bench:
         await self.until(lambda notes: len(notes["ready"].get(0, [])) > before)
         await asyncio.sleep(0.5)
 
-    async def put(self, count: int, seconds: float, pause: float = 0.0) -> None:
+    async def put(self, count: int, seconds: float, pause: float = 0.0, first: int = 0) -> None:
         """Enqueue jobs."""
-        await asyncio.wait_for((await self.start("put", count, seconds, pause)).wait(), LONGEST)
+        await asyncio.wait_for((await self.start("put", count, seconds, pause, first)).wait(), LONGEST)
 
     def notes(self) -> Notes:
         """The times of every note, by what it says and which job it is of."""
@@ -151,7 +152,7 @@ def cost(notes: Notes, count: int, killed: float) -> dict[str, Any]:
 
 
 async def worker_dies(kind: str, patience: float) -> dict[str, Any]:
-    """A worker is killed with all jobs in hand, and another takes its place."""
+    """A worker is killed with all jobs in hand, and another takes its place; now and then another job comes."""
     async with opened(kind, patience) as bench:
         await bench.work()
         await bench.put(IN_HAND, LASTING)
@@ -160,8 +161,14 @@ async def worker_dies(kind: str, patience: float) -> dict[str, Any]:
         killed = time.perf_counter()
         await bench.end()
         await bench.work()
-        await bench.until(lambda notes: len(notes["done"]) == IN_HAND, LONGEST if patience else LONGEST / 2)
-        return cost(bench.notes(), IN_HAND, killed)
+        after = LONGEST if patience else LONGEST / 2
+        trickle = await bench.start("put", int(after / TRICKLE), 0.0, TRICKLE, LATER)
+        await bench.until(lambda notes: sum(number < LATER for number in notes["done"]) == IN_HAND, after)
+        trickle.kill()
+        await trickle.wait()
+        notes = bench.notes()
+        ours = {what: {number: at for number, at in each.items() if number < LATER} for what, each in notes.items()}
+        return cost(ours, IN_HAND, killed)
 
 
 async def server_dies(kind: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.people import Question, Reply, on_discord, on_telegram
+from bench.people import EMPTY, Question, Reply, on_discord, on_telegram
 from bench.stage import Stage, open_stage, until
 from storage import keys
 from storage.messages import Turn, decode
@@ -90,6 +90,11 @@ class Scene:
             "wrong": sum(
                 bool(texts) and question.answer not in texts[0]
                 for question, texts in zip(self.questions, whole, strict=True)
+            ),
+            "halves": sum(
+                any(not reply.whole and reply.text != EMPTY for reply in question.replies())
+                for question, texts in zip(self.questions, whole, strict=True)
+                if texts
             ),
             "turns_doubled": len(turns) - len(set(turns)),
             "closed_twice": max(0, (await self.stage.stores.queue.counts())["done"] - len(self.questions)),

@@ -100,8 +100,8 @@ def troubles_page() -> str:
     """Sentences that people see, and what helps."""
     lines = [
         "# When something is wrong", "",
-        "`askpix doctor` looks for most of this by itself and says what to do. The sentences are askpix's own (made "
-        "from its phrases by `make docs`); what it puts into them stands in ‹angle brackets›.",
+        "`askpix doctor` looks for most of this by itself and says what to do. The sentences are askpix's own, made",
+        "from its phrases by `make docs`; what it fills in stands in ‹angle brackets›.",
     ]  # fmt: skip
     for title, sentences in TROUBLES.items():
         lines += ["", f"## {title}"]
@@ -133,7 +133,8 @@ def users_table() -> str:
     )
     rows = [
         f"| {row.users:,} | {row.rate:.3g} | {row.engines} | {row.outcome.p50:.2f}, {row.outcome.p95:.2f}, "
-        f"{row.outcome.p99:.2f} s | {row.photos_only} | {row.cost:,.0f} | {row.valkey:.2%} of a core | {row.photo_gb:,.1f} GB |"
+        f"{row.outcome.p99:.2f} s | {row.photos_only} | {row.cost:,.0f} | {row.valkey:.2%} of a core "
+        f"| {row.photo_gb:,.1f} GB |"
         for row in scale.sizes()
     ]
     return _table((*head, "Valkey", "photos of 7 days"), rows)

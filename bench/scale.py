@@ -208,7 +208,8 @@ PHOTO = 250_000  # bytes of one that is kept
 @dataclass(frozen=True)
 class Size:
     """What so many daily users need; photos_only are the engines if every question
-    brings a photo, cost is a day's, valkey the share of one core, photo_gb of a week."""
+    brings a photo, cost is a day's, valkey the share of one core, photo_gb of a week.
+    """
 
     users: int
     rate: float

@@ -32,8 +32,7 @@ RUN apt-get update \
 
 COPY --from=build /opt/askpix /opt/askpix
 # Its file system is read-only: what libraries keep between calls goes where it may be lost.
-ENV PATH=/opt/askpix/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp \
-    ASKPIX_DATA_DIR=/data
+ENV PATH=/opt/askpix/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp ASKPIX_DATA_DIR=/data
 USER 10001:10001
 WORKDIR /tmp
 CMD ["askpix", "up"]

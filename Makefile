@@ -1,6 +1,7 @@
 # Everything happens in .venv in this checkout; nothing needs root.
 .DEFAULT_GOAL := help
-.PHONY: help setup up test test-sglang lint deploy-check docs bench-queue bench-road bench-context bench-gateway bench-failover chaos demo-model lock
+.PHONY: help setup up test test-sglang lint deploy-check docs bench-queue bench-road bench-context bench-gateway \
+	bench-failover chaos claims fuzz demo-model lock
 
 BIN := .venv/bin
 SETUP := python3 .ci/setup.py
@@ -46,7 +47,13 @@ deploy-check: .venv/dev.stamp  ## compose.yaml and the Dockerfile against their 
 docs: .venv/dev.stamp  ## write the pages that are made from code: docs/settings.md, troubleshooting.md, scale.md
 	@$(BIN)/python -m bench.pages
 
-bench-queue: .venv/run.stamp  ## the queue beside bare Redis streams; one JSON line last
+.venv-bench/run.stamp: requirements-bench.lock .ci/setup.py
+	@$(SETUP) .venv-bench run requirements-bench.lock
+
+.venv-bench-taskiq/run.stamp: requirements-bench-taskiq.lock .ci/setup.py
+	@$(SETUP) .venv-bench-taskiq run requirements-bench-taskiq.lock
+
+bench-queue: .venv/run.stamp .venv-bench/run.stamp .venv-bench-taskiq/run.stamp  ## the queue beside bare streams, arq, taskiq and saq; one JSON line last
 	@$(BIN)/python -m bench.queue
 
 bench-road: .venv/dev.stamp  ## what the service adds from update to engine and back; one JSON line last
@@ -64,8 +71,14 @@ bench-gateway: .venv/dev.stamp .venv-gateway/run.stamp  ## two engines: our own 
 bench-failover: .venv/dev.stamp  ## kill a Sentinel's primary again and again under 50 asks/s; one JSON line last
 	@$(BIN)/python -m bench.failover --kills 10
 
-chaos: .venv/dev.stamp  ## kill every part at random under load (CHAOS_SECONDS=60); one JSON line last
+chaos: .venv/dev.stamp  ## everything goes wrong under load (CHAOS_SECONDS=60, CHAOS_SEED replays); one JSON line last
 	@$(BIN)/python -m bench.chaos
+
+fuzz: .venv/dev.stamp  ## 20,000 bad inputs at every door, more for FUZZ_SECONDS; one JSON line last
+	@$(BIN)/python -m bench.fuzz $(or $(FUZZ_SECONDS),0) $(or $(FUZZ_SEED),1)
+
+claims: .venv/dev.stamp  ## what we claim, each as a scenario (ARGS="--quick albums" for some); one JSON line last
+	@$(BIN)/python -m bench.claims $(ARGS)
 
 demo-model:  ## train the demo model anew, in an environment of its own (a GPU; on a CPU with ARGS=--small)
 	@$(SETUP) .venv-demo demo inference/demo/requirements.txt

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import socket
 import sys
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
@@ -16,21 +15,23 @@ from typing import Annotated, Any, NoReturn, TypeVar
 import typer
 import uvloop
 
+from bots.greeting import engine_up, greet
 from bots.phrases import language_of, say
 from bots.settings import BotSettings, WebSettings
 from inference.settings import InferenceSettings
+from storage.backup import load, save
 from storage.connection import StoreDown, persist
 from storage.doctor import Finding, alive, examine
 from storage.heartbeat import roles
-from storage.limits import Rules
+from storage.housekeeping import PLATFORMS
 from storage.logs import last_line, setup
+from storage.messages import Refused
 from storage.roles import Role, Supervisor, environment, run_until_signal
 from storage.settings import PREFIX, BadSetting, CannotRun, StorageSettings, check_names, present, read, variables
-from storage.stores import Stores, opened
+from storage.stores import Stores, looked_at, opened
 from storage.tasks import end, first_of
 
 SETTINGS = (StorageSettings, InferenceSettings, BotSettings, WebSettings)
-PLATFORMS = ("telegram", "discord")
 START = 300.0  # seconds for the first engine to come up; SGLang takes one or two minutes
 
 T = TypeVar("T")
@@ -74,6 +75,8 @@ def _run(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]], known: Mapp
             runner.run(run_until_signal(main))
     except CannotRun as error:
         _fail(_say(f"cli.{error.code}", **error.details))
+    except Refused as error:
+        _fail(_say(error.code, **error.details))
     except StoreDown:
         _fail(_say("cli.store_down"))
     except tuple(known) as error:
@@ -86,7 +89,7 @@ def worker() -> None:
     from inference.main import work
 
     storage, inference = _settings(StorageSettings), _settings(InferenceSettings)
-    setup(storage.log_level, [inference.engine_key or ""])
+    setup(storage.log_level, [inference.engine_key or ""], storage.log_format)
     _run(partial(work, storage, inference))
 
 
@@ -98,7 +101,7 @@ def engine(replicas: str | None = None) -> None:
 
     os.environ |= {f"{PREFIX}REPLICAS": replicas} if replicas else {}
     storage, inference = _settings(StorageSettings), _settings(InferenceSettings)
-    setup(storage.log_level, [])
+    setup(storage.log_level, [], storage.log_format)
     _run(lambda stop: serve(storage, inference, stop, partial(progress, _say)))
 
 
@@ -110,7 +113,7 @@ def telegram() -> None:
     storage, bots = _settings(StorageSettings), _settings(BotSettings)
     if not bots.telegram_token:
         _fail(_say("cli.no_token"))
-    setup(storage.log_level, [bots.telegram_token])
+    setup(storage.log_level, [bots.telegram_token], storage.log_format)
     _run(partial(serve, storage, bots), {BadToken: _say("cli.bad_token")})
 
 
@@ -122,7 +125,7 @@ def discord() -> None:
     storage, bots = _settings(StorageSettings), _settings(BotSettings)
     if not bots.discord_token:
         _fail(_say("cli.no_discord_token"))
-    setup(storage.log_level, [bots.discord_token])
+    setup(storage.log_level, [bots.discord_token], storage.log_format)
     known: dict[type[Exception], str] = {BadToken: _say("cli.bad_discord_token"), NoIntent: _say("cli.no_intent")}
     _run(partial(serve, storage, bots), known)
 
@@ -131,7 +134,7 @@ def discord() -> None:
 def web() -> None:
     """Run the page."""
     storage, page = _settings(StorageSettings), _settings(WebSettings)
-    setup(storage.log_level, [page.password or ""])
+    setup(storage.log_level, [page.password or ""], storage.log_format)
     try:  # from now on a browser waits
         listening = socket.create_server((page.bind, page.port))
     except OSError:
@@ -161,15 +164,15 @@ async def _up(storage: StorageSettings, bots: BotSettings, page: WebSettings, st
         wanted = _wanted([name for name in PLATFORMS if getattr(bots, f"{name}_token")], web=page.web)
         supervisor = Supervisor(wanted, storage.data_dir, stores.redis, changed)
 
-        async def greet() -> None:
-            await persist(partial(_greet, stores, bots, page))
+        async def greeted() -> None:
+            await persist(partial(greet, stores, bots, page, _say, _tell))
             await asyncio.Event().wait()
 
         async def stopped() -> None:
             await stop.wait()
             _tell(_say("cli.stopping"))
 
-        await first_of(supervisor.run(), greet(), stopped())
+        await first_of(supervisor.run(), greeted(), stopped())
 
 
 def _wanted(platforms: Sequence[str] = (), *, web: bool = False) -> list[Role]:
@@ -186,46 +189,6 @@ def _wanted(platforms: Sequence[str] = (), *, web: bool = False) -> list[Role]:
         wanted.append(("web", variables(StorageSettings) | variables(WebSettings)))
     command = [sys.executable, "-P", "-m", "askpix"]
     return [Role(name, [*command, name], environment(os.environ, allowed)) for name, allowed in wanted]
-
-
-async def _greet(stores: Stores, bots: BotSettings, page: WebSettings) -> None:
-    """Say that askpix is ready and what to do next; offer the admin link while nobody is admin."""
-    await _engine_up(stores)
-    typer.echo(_say("cli.ready", command=f'{_command()} ask photo.jpg "{_say("cli.try")}"'))
-    model = await stores.health.model()
-    if model and model.demo:
-        typer.echo(_say("cli.demo_model"))
-    limits = stores.limits(Rules(bots.allow, bots.deny, bots.admins, bots.open))
-    for platform in PLATFORMS:
-        if not getattr(bots, f"{platform}_token"):
-            typer.echo(_say(f"cli.no_{platform}"))
-            continue
-        address: str = await _figure(stores, platform)
-        typer.echo(_say(f"cli.ready_{platform}", address=address))
-        if not await limits.has_admin():
-            typer.echo(_say(f"cli.admin_{platform}", address=address, token=await limits.offer_admin()))
-    typer.echo(_say("cli.stop_hint"))
-    if page.web:
-        typer.echo(_say("cli.page", url=await _figure(stores, "page")))
-
-
-def _command() -> str:
-    """How this person calls askpix from here."""
-    return "askpix" if shutil.which("askpix") else os.path.relpath(sys.argv[0])
-
-
-async def _engine_up(stores: Stores) -> None:
-    # Another process comes up: there is no event to wait for.
-    while (await stores.health.service()).reason:  # noqa: ASYNC110 : see above
-        await asyncio.sleep(0.1)
-
-
-async def _figure(stores: Stores, name: str) -> str:
-    while True:
-        for role in await roles(stores.redis):
-            if name in role.figures:
-                return role.figures[name]
-        await asyncio.sleep(0.1)
 
 
 @app.command()
@@ -247,7 +210,7 @@ def ask(
 async def _ask(photos: list[str], question: str, go_on: bool, stop: asyncio.Event) -> None:
     from bots.terminal import Screen, Terminal
     from bots.wording import ending
-    from storage.messages import Done, Refused
+    from storage.messages import Done
 
     storage = _settings(StorageSettings)
     screen = Screen(sys.stdout, sys.stderr)
@@ -256,10 +219,7 @@ async def _ask(photos: list[str], question: str, go_on: bool, stop: asyncio.Even
             _fail(_say("cli.service_down", path=storage.data_dir / "logs"))
 
         async def answered() -> NoReturn:
-            try:
-                final = await Terminal(stores, screen, _say("language")).ask(photos, question, go_on=go_on)
-            except Refused as error:
-                _fail(_say(error.code, **error.details))
+            final = await Terminal(stores, screen, _say("language")).ask(photos, question, go_on=go_on)
             if not isinstance(final, Done):
                 typer.echo(ending(_say("language"), final), err=True)
             model = await stores.health.model()
@@ -283,7 +243,7 @@ async def _service(stores: Stores, storage: StorageSettings, progress: Callable[
         patience = asyncio.timeout(START)
         with suppress(TimeoutError):
             async with patience:
-                await _engine_up(stores)
+                await engine_up(stores)
         yield not patience.expired()
     finally:
         progress("")
@@ -297,6 +257,43 @@ def settings() -> None:
 
     known = {env: each for kind in SETTINGS for env, *each in present(_settings(kind))}  # BIND is of two kinds
     show_settings(((env, value, secret) for env, (value, secret) in known.items()), PREFIX, _say)
+
+
+@app.command()
+def status(as_json: Json = False, watch: Annotated[bool, typer.Option("--watch")] = False) -> None:
+    """Show the service's status."""
+    from bots.tables import show_status
+
+    storage = _settings(StorageSettings)
+
+    async def look(stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            show_status(await looked_at(storage), _say("language"), as_json=as_json, clear=watch)
+            if not watch:
+                return
+            await first_of(stop.wait(), asyncio.sleep(1))
+
+    _run(look)
+
+
+@app.command()
+def backup(file: Path) -> None:
+    """Back up what is kept."""
+    _carry(save, file, "cli.backed_up")
+
+
+@app.command()
+def restore(file: Path) -> None:
+    """Restore a backup."""
+    _carry(load, file, "cli.restored")
+
+
+def _carry(how: Callable[[Any, Path], Coroutine[Any, Any, int]], file: Path, code: str) -> None:
+    async def main(_: asyncio.Event) -> None:
+        async with opened(_settings(StorageSettings)) as stores:
+            typer.echo(_say(code, n=await how(stores.redis, file), path=file))
+
+    _run(main)
 
 
 @app.command()

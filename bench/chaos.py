@@ -1,10 +1,11 @@
-"""The service under load while its processes are killed at random: is a question lost, or answered twice?
+"""The whole service under load while an adversary acts: is a question lost, or answered twice?
 
-`make chaos` (CHAOS_SECONDS, default 60; CHAOS_SEED replays the order of kills). One JSON line last:
+`make chaos` (CHAOS_SECONDS, default 60; CHAOS_SEED replays the adversary's plan). One JSON line last:
 asked, answered, lost, doubled (two answers to one question), failed (answered with an apology), wrong (the answer is
-not the question's), orphans (empty placeholders that a crash left), unheard (commands to which, as Discord told their
-askers, the bot did not respond: not among the asked), kills by role, settled_s (from the last question to the last
-answer).
+not the question's), halves (parts of an answer in another message beside the whole one), disordered (answered before an
+earlier question of the same conversation, commands apart), orphans (empty placeholders that a crash left), unheard
+(commands to which, as Discord told their askers, the bot did not respond: not among the asked), deeds by kind, network
+(what befell connections), died (by role), settled_s (from the end of the last deed to the last answer).
 """
 
 from __future__ import annotations
@@ -15,37 +16,33 @@ import logging
 import os
 import random
 import sys
-import tempfile
 import time
 from collections import Counter
-from pathlib import Path
+from itertools import pairwise
 from typing import Any
 
-from bench.people import Asker, OnDiscord, OnTelegram, Question
+from bench.adversary import Adversary, plan
+from bench.people import EMPTY, Asker, OnDiscord, OnTelegram, Question
+from bench.report import say as tell
+from bench.stage import Stage, open_stage
 from bots.phrases import say
-from tests.emulators.discord_emulator import DiscordEmulator
-from tests.emulators.telegram import TelegramEmulator
-from tests.service import Service, askpix_up
+from storage import keys
+from storage.messages import Turn, decode
 
 ON_TELEGRAM, ON_DISCORD = 10, 6
-ROLES = ("telegram", "discord", "worker", "valkey", "llama", "engine")
 PAUSE = (3.5, 5.0)  # seconds between one person's questions: within the rate limit
-BETWEEN = (0.5, 2.0)  # seconds between kills
 CONVERSATION = 3  # questions of one
-READY = 3.0  # seconds from discord.py's session to its first look at what was missed; it waits two for its servers
-PATIENCE = 60.0  # seconds after the last kill until a question counts as lost
+PATIENCE = 120.0  # seconds after the last deed until a question counts as lost
 APOLOGIES = {say("en", "gave_up"), say("en", "went_wrong"), say("en", "download_failed"), say("en", "photo_gone")}
 
 
 class Chaos:
-    """One run: people who ask, an adversary who kills, and the count at the end."""
+    """One run: people who ask, and the count at the end."""
 
-    def __init__(self, people: list[Asker], service: Service, seed: int) -> None:
+    def __init__(self, people: list[Asker], stage: Stage) -> None:
         self.people = people
-        self.service = service
-        self.random = random.Random(seed)
+        self.stage = stage
         self.questions: list[Question] = []
-        self.kills: Counter[str] = Counter()
 
     async def ask(self, person: Asker, chance: random.Random, until: float) -> None:
         """Ask again and again, without waiting for answers."""
@@ -54,25 +51,10 @@ class Chaos:
             await asyncio.sleep(chance.uniform(*PAUSE))
 
     async def run(self, seconds: float) -> None:
-        """For so long everybody asks and processes are killed."""
+        """For so long everybody asks."""
         until = time.monotonic() + seconds
         askers = (self.ask(person, random.Random(number), until) for number, person in enumerate(self.people))
-        await asyncio.gather(self.kill(until), *askers)
-
-    async def kill(self, until: float) -> None:
-        """Kill one process after the other, sometimes before the last one is back."""
-        while time.monotonic() < until:
-            await asyncio.sleep(self.random.uniform(*BETWEEN))
-            role = self.random.choice(ROLES)
-            pid = await self.service.pid(role)
-            if pid is None:
-                continue  # not back from the last kill yet
-            try:
-                os.kill(pid, 9)
-            except ProcessLookupError:
-                continue
-            self.kills[role] += 1
-            print(f"  killed {role:9} asked {len(self.questions)}", file=sys.stderr)
+        await asyncio.gather(*askers)
 
     def result(self) -> dict[str, Any]:
         """Judge every question by the messages that reply to it."""
@@ -85,71 +67,91 @@ class Chaos:
             counts["doubled"] += len(whole) > 1
             counts["failed"] += any(text in APOLOGIES for text in whole)
             counts["wrong"] += bool(whole) and not any(question.answer in text or text in APOLOGIES for text in whole)
-            counts["orphans"] += sum("stop" in reply.buttons for reply in replies if whole)
+            rest = [reply for reply in replies if whole and not reply.whole]
+            counts["orphans"] += sum(reply.text == EMPTY for reply in rest)
+            counts["halves"] += sum(reply.text != EMPTY for reply in rest)
         counts["doubled"] += sum(max(0, person.surplus()) for person in self.people if isinstance(person, OnDiscord))
         return {
             "asked": len(heard), "answered": counts["answered"], "lost": len(heard) - counts["answered"],
             "doubled": counts["doubled"], "failed": counts["failed"], "wrong": counts["wrong"],
-            "orphans": counts["orphans"], "unheard": len(self.questions) - len(heard), "kills": dict(self.kills),
+            "orphans": counts["orphans"], "halves": counts["halves"], "unheard": len(self.questions) - len(heard),
         }  # fmt: skip
+
+    async def disordered(self) -> list[tuple[str, str]]:
+        """Questions whose turn stands, in any history, before that of a question that was asked earlier; with it."""
+        asked = {question.name: number for number, question in enumerate(self.questions)}
+        urgent = {question.name for question in self.questions if question.urgent}
+        found: list[tuple[str, str]] = []
+        async for key in self.stage.stores.redis.scan_iter(keys.history("*")):
+            turns = [decode(raw, Turn) for raw in await self.stage.stores.redis.lrange(key, 0, -1)]
+            order = [turn.ask for turn in turns if turn.role == "user" and turn.ask in asked and turn.ask not in urgent]
+            found += [(early, late) for early, late in pairwise(order) if asked[late] < asked[early]]
+        return found
 
 
 async def run(seconds: float, seed: int) -> dict[str, Any]:
-    """One whole run in a data folder of its own."""
-    with tempfile.TemporaryDirectory() as folder:
-        async with (
-            TelegramEmulator() as telegram,
-            DiscordEmulator() as discord,
-            askpix_up(
-                Path(folder), OPEN="1", TELEGRAM_TOKEN=telegram.token, TELEGRAM_API_URL=telegram.url,
-                DISCORD_TOKEN=discord.token, DISCORD_API_URL=discord.api_url, DISCORD_GATEWAY_URL=discord.gateway_url,
-            ) as service,
-        ):  # fmt: skip
-            await discord.until(lambda: discord.commands() and discord.gateway.live(), PATIENCE)
-            await asyncio.sleep(READY)
-            people: list[Asker] = [
-                *(OnTelegram(telegram, number, ON_TELEGRAM, CONVERSATION) for number in range(1, ON_TELEGRAM + 1)),
-                *(OnDiscord(discord, number, CONVERSATION) for number in range(1001, 1001 + ON_DISCORD)),
-            ]
-            chaos = Chaos(people, service, seed)
-            await chaos.run(seconds)
-            calm = time.monotonic()
-            while (result := chaos.result())["lost"] and time.monotonic() < calm + PATIENCE:
-                print(f"  waiting for {result['lost']} answers", file=sys.stderr)
-                await asyncio.sleep(1)
-            result["settled_s"] = round(time.monotonic() - calm, 1)
-            await asyncio.sleep(2)  # a second answer would come now
-            found = chaos.result() | {"settled_s": result["settled_s"], "seconds": seconds, "seed": seed}
-            if found["lost"] or found["failed"] or found["wrong"]:
-                show_bad(chaos)
-            return found
+    """One whole run in data folders of its own."""
+    async with open_stage(workers=2, seed=seed) as stage:
+        people: list[Asker] = [
+            *(OnTelegram(stage.telegram, number, ON_TELEGRAM, CONVERSATION) for number in range(1, ON_TELEGRAM + 1)),
+            *(OnDiscord(stage.discord, number, CONVERSATION) for number in range(1001, 1001 + ON_DISCORD)),
+        ]
+        chaos, adversary = Chaos(people, stage), Adversary(stage, plan(seed, seconds))
+        await asyncio.gather(chaos.run(seconds), adversary.run())
+        calm = time.monotonic()
+        while (result := chaos.result())["lost"] and time.monotonic() < calm + PATIENCE:
+            tell(f"  waiting for {result['lost']} answers")
+            await asyncio.sleep(1)
+        settled = round(time.monotonic() - calm, 1)
+        await asyncio.sleep(2)  # a second answer would come now
+        disordered = await chaos.disordered()
+        found = chaos.result() | {
+            "disordered": len(disordered), "deeds": dict(adversary.done),
+            "network": {name: dict(proxy.counts) for name, proxy in stage.proxies.items()}, "died": stage.died,
+            "settled_s": settled, "seconds": seconds, "seed": seed, "load_1m": round(os.getloadavg()[0], 1),
+        }  # fmt: skip
+        if bad(found):
+            for early, late in disordered:
+                tell(f"  {early} was answered before {late}")
+            show_bad(chaos)
+        return found
+
+
+def bad(result: dict[str, Any]) -> bool:
+    """Whether a run broke a promise."""
+    return any(result[name] for name in ("lost", "doubled", "failed", "wrong", "halves", "disordered"))
 
 
 def show_bad(chaos: Chaos) -> None:
     """What a person who looks for the reason needs: the questions that went wrong, and the logs' words on them."""
-    bad: set[str] = set()
+    names: set[str] = set()
     for question in chaos.questions:
-        texts = [reply.text for reply in question.replies()]
-        if not question.unheard() and not any(question.answer in text for text in texts):
-            bad.add(question.name)
-            print(
-                f"  not as expected {question.name} ({question.answer[:20]}): {[t[:80] for t in texts]}",
-                file=sys.stderr,
-            )
-    for line in chaos.service.logs().splitlines():
-        if " E " in line or any(id in line.split() for id in bad):
-            print(f"  {line}", file=sys.stderr)
+        replies = question.replies()
+        texts = [reply.text for reply in replies]
+        whole = [reply.text for reply in replies if reply.whole]
+        if not question.unheard() and (len(whole) != 1 or question.answer not in whole[0]):
+            names.add(question.name)
+            tell(f"  not as expected {question.name} ({question.answer[:20]}): {[text[:80] for text in texts]}")
+    for person in chaos.people:
+        if isinstance(person, OnDiscord) and person.surplus() > 0:
+            commands = [f"{each.channel.id}:{each.id} {each.callback}" for each in person.commands]
+            tell(f"  loose {person.number}: {person.loose()}, commands {commands}")
+    former = ""
+    for line in chaos.stage.logs().splitlines():
+        if " E " in former + line or any(id in line.split() for id in names):
+            tell(f"  {line}")
+        former = line
 
 
 def main() -> None:
     """Run, print, and fail when a question was lost or answered twice."""
     seconds = float(os.environ.get("CHAOS_SECONDS", "60"))
     seed = int(os.environ.get("CHAOS_SEED", random.SystemRandom().randrange(10**6)))
-    print(f"chaos for {seconds:.0f} s, CHAOS_SEED={seed}", file=sys.stderr)
+    tell(f"chaos for {seconds:.0f} s, CHAOS_SEED={seed}")
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # a bot that dies in mid-request is no news here
     result = asyncio.run(run(seconds, seed))
     print(json.dumps(result))
-    sys.exit(1 if result["lost"] or result["doubled"] or result["failed"] else 0)
+    sys.exit(bad(result))
 
 
 if __name__ == "__main__":

@@ -28,8 +28,9 @@ from PIL import Image
 
 from bench.report import finish, say, target
 from inference.budget import answer_reserve, fit, low_mark
-from inference.engine import SAMPLING, Engine, EngineAddress, EngineError, Generation
+from inference.engine import SAMPLING, Engine, EngineAddress
 from inference.prompt import OPENING, SYSTEM, messages, template
+from inference.stream import EngineError, Generation
 from storage.messages import Photo, Turn
 
 WORDS = "the a red green blue large small round square shape house tree left right above below one two photo where"

@@ -25,6 +25,7 @@ from bench.report import cpu_seconds, finish, rss_mb, say
 from bots.photos import prepare
 from inference import embedded_child, engine
 from inference.embedded import DEMO, Embedded
+from inference.stream import EngineError
 from storage.vision import PixelLimits
 
 SECONDS = float(os.environ.get("SECONDS", "440"))
@@ -142,7 +143,7 @@ async def main() -> None:
         results[tried.name] = {"predicted": tried.predicted}
         try:
             results[tried.name] |= await measure(folder, tried, large, 1000 * number)
-        except (engine.EngineError, ValueError) as error:  # the other tries are measured all the same
+        except (EngineError, ValueError) as error:  # the other tries are measured all the same
             results[tried.name]["failed"] = f"{type(error).__name__}: {error}"
         longest = max(longest, time.monotonic() - begun)
         say(f"{tried.name}: {results[tried.name]}")

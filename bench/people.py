@@ -10,14 +10,17 @@ from typing import NamedTuple, Protocol
 
 from PIL import Image
 
+from bots.phrases import say
 from tests.emulators.discord_emulator import DiscordEmulator
 from tests.emulators.discord_interactions import Interaction
 from tests.emulators.discord_places import Channel
 from tests.emulators.discord_shapes import LOADING
 from tests.emulators.server import Json
 from tests.emulators.telegram import TelegramEmulator
+from tests.emulators.telegram_world import User
 
 TO_100 = ", ".join(str(n) for n in range(1, 101)) + "."
+EMPTY = say("en", "placeholder")
 COUNT, COLOUR = "Count to one hundred.", "What colour is this?"
 WAYS = ("mention", "public", "private", "dm")  # to ask on Discord
 
@@ -33,15 +36,20 @@ PICTURES = {colour: picture(colour) for colour in ("red", "green", "blue", "yell
 
 
 class Reply(NamedTuple):
-    """A message of the bot's, with whatever stands under it."""
+    """A message of the bot's, with whatever stands under it, and what each edit wrote over it: when, and which text.
+
+    Times are time.perf_counter().
+    """
 
     text: str
     buttons: str
+    at: float
+    edits: list[tuple[float, str]]
 
     @property
     def whole(self) -> bool:
         """Under a whole answer stands a button that asks it again; what waits or grows can be stopped."""
-        return "again" in self.buttons
+        return "again" in self.buttons and self.text != EMPTY
 
 
 def _nothing_known() -> bool:
@@ -52,13 +60,15 @@ def _nothing_known() -> bool:
 class Question:
     """What somebody asked: as the logs name it, what its answer holds, and what was replied to it so far.
 
-    unheard: whether the platform told its asker that the bot did not respond.
+    unheard: whether the platform told its asker that the bot did not respond; urgent: it cannot wait for what was
+    asked before it while nobody listened.
     """
 
     name: str
     answer: str
     replies: Callable[[], list[Reply]]
     unheard: Callable[[], bool] = _nothing_known
+    urgent: bool = False
 
 
 class Asker(Protocol):
@@ -96,17 +106,7 @@ class OnTelegram:
         else:
             answer = self._chance.choice((*PICTURES,))
             message = await user.send_photo(user.private, PICTURES[answer], COLOUR)
-        asked: int = message["message_id"]
-
-        def replies() -> list[Reply]:
-            found = (
-                each
-                for each in user.private.bot_messages()
-                if each.get("reply_to_message", {}).get("message_id") == asked
-            )
-            return [Reply(each["text"], str(each.get("reply_markup"))) for each in found]
-
-        return Question(f"telegram:{user.id}:{asked}", answer, replies)
+        return on_telegram(user, message, answer)
 
 
 @dataclass
@@ -148,25 +148,23 @@ class OnDiscord:
                 await user.slash("ask", here, question=COLOUR, image=files[0], private=private), answer
             )
         asked = await user.says(here, COLOUR if photo else COUNT, files, mention=way == "mention")
-        return self._said(asked, here, answer)
+        return on_discord(here, asked, answer)
 
     def surplus(self) -> int:
         """Whole answers to nothing in particular, beyond those to commands of which Discord took no answer.
 
         Such a command may lie in the inbox: it is answered as its channel's member, or in private.
         """
-        loose = [each for each in self._messages() if not _replied(each) and not each.get("interaction_metadata")]
-        return sum(_reply(each).whole for each in loose) - sum(not command.callback for command in self.commands)
+        return len(self.loose()) - sum(not command.callback for command in self.commands)
+
+    def loose(self) -> list[str]:
+        """The texts of whole answers to nothing in particular."""
+        found = (each for each in self._messages() if not _replied(each) and not each.get("interaction_metadata"))
+        return [reply.text for reply in map(_reply, found) if reply.whole]
 
     def _messages(self) -> Iterator[Json]:
         for place in self.places:
             yield from place.bot_messages(self._user)
-
-    def _said(self, message: Json, place: Channel, answer: str) -> Question:
-        def replies() -> list[Reply]:
-            return [_reply(each) for each in place.bot_messages() if _replied(each) == message["id"]]
-
-        return Question(f"discord:{place.id}:{message['id']}", answer, replies)
 
     def _commanded(self, command: Interaction, answer: str) -> Question:
         self.commands.append(command)
@@ -176,11 +174,44 @@ class OnDiscord:
             found = (each for each in self._messages() if each.get("interaction_metadata", {}).get("id") == id)
             return [_reply(each) for each in found if not each["flags"] & LOADING]
 
-        return Question(f"discord:{command.channel.id}:{id}", answer, replies, lambda: not command.callback)
+        return Question(
+            f"discord:{command.channel.id}:{id}", answer, replies, lambda: not command.callback, urgent=True
+        )
+
+
+def on_telegram(user: User, message: Json, answer: str) -> Question:
+    """What somebody wrote to the bot in private."""
+    asked: int = message["message_id"]
+
+    def replies() -> list[Reply]:
+        found = (
+            each for each in user.private.bot_messages() if each.get("reply_to_message", {}).get("message_id") == asked
+        )
+        return [
+            Reply(each["text"], str(each.get("reply_markup")), each["at"], [_edit(edit) for edit in each["edits"]])
+            for each in found
+            if "text" in each
+        ]
+
+    return Question(f"telegram:{user.id}:{asked}", answer, replies)
+
+
+def on_discord(place: Channel, message: Json, answer: str) -> Question:
+    """What somebody wrote to the bot in a channel or in private."""
+
+    def replies() -> list[Reply]:
+        return [_reply(each) for each in place.bot_messages() if _replied(each) == message["id"]]
+
+    return Question(f"discord:{place.id}:{message['id']}", answer, replies)
+
+
+def _edit(edit: Json) -> tuple[float, str]:
+    return edit["at"], edit.get("text") or edit.get("content") or ""
 
 
 def _reply(message: Json) -> Reply:
-    return Reply(message["content"], str(message["components"]))
+    edits = [_edit(edit) for edit in message["edits"]]
+    return Reply(message["content"], str(message["components"]), message["at"], edits)
 
 
 def _replied(message: Json) -> object:

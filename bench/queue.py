@@ -1,6 +1,7 @@
 """The queue beside bare Redis streams on the same server in the same run: `python -m bench.queue`.
 
 Streams give a job to one of several consumers and no more: no lanes, no fairness, no fences, no deduplication.
+Then beside other queues with their own workers, see bench/peers.py.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+from bench import peers
 from bench.report import finish, say, spread, target
 from storage.connection import Client, Scripts, connect
 from storage.embedded import Store
@@ -160,6 +162,7 @@ async def run(redis: Client) -> None:
             "enqueue_to_claim": waits,
             "jobs_per_second": jobs,
             "places": places,
+            "peers": await peers.measure(),
         },
         {
             "latency_p50_ratio": target(waits["askpix"]["p50_ms"] / waits["streams"]["p50_ms"], at_most=1.2),

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any, cast
 
@@ -31,7 +32,8 @@ AWAY = (
     TimeoutError,
 )  # fmt: skip
 LOOK_BACK = 3600  # seconds of a channel's messages that are read again after a time without connection
-AGAIN = 10.0  # seconds before what could not be read is tried again
+AGAIN = 3.0  # seconds before what could not be read is tried again
+BEHIND = 10.0  # seconds for which a message waits, at most, for what was written before it while nobody listened
 DIRECT = 100  # chats of persons that are looked at then, the newest first
 HOLD = 2.0  # seconds for the store to take in an interaction before Discord hears of it: Discord gives three
 
@@ -81,6 +83,8 @@ class Client(discord.Client):
         self._order = asyncio.Lock()  # of messages: none stands before an older one
         self._back = asyncio.Event()  # there may be messages that nobody told us of
         self._session = self._caught_up = 0  # the present one, and the last whose beginning was caught up with
+        self._looked, self._unread = 0, set[int]()  # the last that was looked at so, and channels that gave nothing
+        self._news = asyncio.Event()  # of these two
         self.add_dynamic_items(Press)
 
     @property
@@ -124,7 +128,11 @@ class Client(discord.Client):
         await self._take(interaction, incoming, ephemeral=private, thinking=True)
 
     async def on_message(self, message: discord.Message) -> None:
-        """Take in a message that is for us."""
+        """Take in a message that is for us, behind those that nobody told us of."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(BEHIND):
+                while self._looked != self._session or message.channel.id in self._unread:
+                    await self._news.wait()  # all wake in their order
         await self._write(message)
 
     async def on_raw_message_edit(self, payload: discord.RawMessageUpdateEvent) -> None:
@@ -231,15 +239,19 @@ class Client(discord.Client):
             await self._back.wait()
             self._back.clear()
             session = self._session
-            if await self._catch_up():
-                self._caught_up = session
-            else:
+            self._unread = await self._catch_up()
+            self._looked = session
+            self._news.set()
+            self._news = asyncio.Event()
+            if self._unread:
                 self._back.set()
                 await asyncio.sleep(AGAIN)
+            else:
+                self._caught_up = session
 
-    async def _catch_up(self) -> bool:
-        """Read what was written in each channel since we last heard of it, the oldest first; False if one cannot be."""
-        whole = True
+    async def _catch_up(self) -> set[int]:
+        """Read what was written in each channel since we last heard of it, the oldest first; those that cannot be."""
+        unread: set[int] = set()
         floor = discord.utils.time_snowflake(discord.utils.utcnow()) - (LOOK_BACK * 1000 << 22)
         passed = {int(chat): int(last) for chat, last in (await persist(self._inbox.passed)).items()}
         ours = {channel.id: channel for guild in self.guilds for channel in _written(guild)}
@@ -256,10 +268,10 @@ class Client(discord.Client):
                     await persist(partial(self._inbox.pass_by, str(chat), str(message.id)))
             except AWAY as error:
                 log.warning("a channel cannot be read yet: %s", describe(error))
-                whole = False
+                unread.add(chat)
             except discord.DiscordException as error:
                 log.info("a channel cannot be read: %s", describe(error))
-        return whole
+        return unread
 
 
 def _written(guild: discord.Guild) -> list[Any]:

@@ -15,11 +15,24 @@ from bots.extracts import plain
 from bots.phrases import say
 from bots.results import Result
 from bots.surface import Button, Closed, Flooded, Gone, Later, Moved, Page, SurfaceError, Unfit, Unreachable
-from bots.tasks import TASKS, UNREAD
+from bots.tasks import UNREAD, form
 from bots.tools import FIRST_BACKOFF, LONGEST_BACKOFF, Tools
 from bots.wording import ending, waiting
 from storage.connection import persist
-from storage.messages import Address, Ask, Cancelled, Delta, Done, Event, Queued, Started, Waiting
+from storage.messages import (
+    Address,
+    Ask,
+    Cancelled,
+    Delta,
+    Done,
+    Event,
+    Failed,
+    Queued,
+    Refused,
+    Started,
+    Turn,
+    Waiting,
+)  # fmt: skip
 from storage.replies import Finished
 
 log = logging.getLogger(__name__)
@@ -77,7 +90,7 @@ class Follower:
         """The reply is final; False when its ask was asked anew since."""
         if final.fence < self.fence:
             return False
-        self.final = final
+        self.final, self._result = final, None  # it may come in place of a former one, before `redo` does
         self._ended.set()
         self._changed.set()
         return True
@@ -85,10 +98,12 @@ class Follower:
     def redo(self, ask: Ask, fence: int) -> None:
         """The ask is asked anew: what was shown of lower fences is dead."""
         self.ask = ask
-        if fence < self.fence or (self.final and fence <= self.final.fence):
-            return  # it was claimed, or even closed, before its asker's process came to tell us
-        self.fence, self.text, self.final, self._result = fence, b"", None, None
-        self._status, self._offer_file, self._closed, self._plain, self.seen = None, False, False, False, False
+        if self.final and fence <= self.final.fence:
+            return  # it was even closed before its asker's process came to tell us
+        if fence >= self.fence:  # else it was claimed by then, and this is its text
+            self.fence, self.text, self._status = fence, b"", None
+        self.final, self._result = None, None
+        self._offer_file, self._closed, self._plain, self.seen = False, False, False, False
         self._ended.clear()
         self._changed.set()
 
@@ -125,31 +140,37 @@ class Follower:
                 if self._next():  # the file is offered by a button
                     self._changed.set()
                     continue
-            await persist(partial(self._tools.replies.delivered, self._tools.outbox, final))
+            await persist(partial(self._tools.replies.delivered, self._tools.surface.platform, final))
             if self.final is final:  # else it was asked anew meanwhile
                 return
 
     async def _step(self) -> bool:
         """Do what comes next; True when everything is shown."""
-        if self.final and not self._result:
-            await self._resolve(self.final)
-            return False
-        return await self._write()
+        return not await self._resolve() and await self._write()
 
-    async def _resolve(self, final: Finished) -> None:
-        """Make of a final reply what is shown of it, or ask what it leads to."""
-        tools, event = self._tools, final.event
-        if isinstance(event, Done):
-            anew = await persist(partial(tools.results.closer, self.ask, event.text))
+    async def _resolve(self) -> bool:
+        """Make of a final reply what is shown of it, or ask what it leads to; False when there is none to be made."""
+        final, tools = self.final, self._tools
+        if not final or self._result:
+            return False
+        event = final.event
+        if self.ask.question == Turn() and (found := await persist(partial(tools.queue.find, self.ask.id))):
+            self.ask = found.ask  # of a former life
+        try:
+            closer = partial(tools.results.closer, self.ask, event.text) if isinstance(event, Done) else None
+            anew = await persist(closer) if closer else None
             if anew and await persist(partial(tools.queue.amend, anew, final.fence)) == "ok":
                 self.redo(anew, final.fence + 1)
-                return
+                return True
+        except Refused as refusal:
+            event = Failed(refusal.code, refusal.details)
         result = Result("")
         if isinstance(event, Done) and event.text.strip():
             result = await persist(partial(tools.results.of, self.ask, event.text))
             event = structs.replace(event, text=result.text)
         if self.final is final:  # else it was asked anew meanwhile
             self._result = replace(result, text=ending(self.ask.language, event))
+        return True
 
     async def _meanwhile(self) -> None:
         if self._closed:  # nobody reads the answer: the engine is free for others
@@ -210,6 +231,7 @@ class Follower:
         where, surface, pace = self.ask.where, self._tools.surface, self._tools.pace
         # Progress leaves one call of the chat's burst for placing and for ends; an end that comes meanwhile takes it.
         await pace.turn(where.bucket, surface.rate(where), progress_until=self._ended if self._slots else None)
+        await self._resolve()  # an end may have come meanwhile
         todo = self._next()  # newer than before the wait
         if todo is None:
             return True
@@ -298,7 +320,7 @@ class Follower:
         if self._status:
             return waiting(language, self._status)
         text = self.text.decode(errors="ignore").rstrip(" ")
-        shown = TASKS[self.ask.task].shown if self.ask.task in TASKS else ""
+        shown = form(self.ask.task)
         if text and shown in UNREAD:
             return say(language, f"working_{shown}", n=len(text))
         text = f"```\n{plain(text)}" if text and shown == "copy" else text

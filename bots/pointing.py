@@ -1,7 +1,7 @@
 """What a model points at: read from its answer, drawn on the photo, cut out of it. Pure; a photo is 1000 by 1000.
 
-Photos are the bytes that somebody sent. What takes one raises Refused as bots.photos.prepare does, takes up to a second
-and 500 MB for the largest, and belongs in a thread.
+Photos are the bytes that somebody sent. What takes one raises Refused as bots.photos.prepare does, needs seconds and up
+to 600 MB for the largest, and belongs in a confined child.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _ROOM = 400  # px that the longer side of what is drawn on must have, or no numb
 _PNG_PIXELS = 4_000_000  # a larger PNG takes seconds
 _GRID = 1280  # px that it needs at most
 _OVERLAP = 100 / 3  # a tenth of a cell
-_CROP_MARGIN = 0.08
+CROP_MARGIN = 0.08
 _LEAST_CROP = 50.0
 
 
@@ -163,17 +163,17 @@ def _colour(number: int) -> str:
     return _COLOURS[(number - 1) % len(_COLOURS)]
 
 
-def crop(data: bytes, box: Box) -> bytes:
-    """The part of a photo that lies in this box and a little around it, as JPEG or PNG at the photo's own pixels."""
+def crop(data: bytes, box: Box, margin: float = CROP_MARGIN) -> bytes:
+    """The part of a photo that lies in this box and so much of it around, as JPEG or PNG at the photo's own pixels."""
     image = upright(data)
-    (left, right), (top, bottom) = _widened(box[0], box[2]), _widened(box[1], box[3])
+    (left, right), (top, bottom) = _widened(box[0], box[2], margin), _widened(box[1], box[3], margin)
     left, top, right, bottom = _pixels((left, top, right, bottom), image.size)
     part = image.crop((math.floor(left), math.floor(top), math.ceil(right), math.ceil(bottom)))
     return _encoded(part, 95)
 
 
-def _widened(low: float, high: float) -> tuple[float, float]:
-    more = max((high - low) * _CROP_MARGIN, (_LEAST_CROP - (high - low)) / 2)
+def _widened(low: float, high: float, margin: float) -> tuple[float, float]:
+    more = max((high - low) * margin, (_LEAST_CROP - (high - low)) / 2)
     return min(max(low - more, 0.0), 1000 - _LEAST_CROP), max(min(high + more, 1000.0), _LEAST_CROP)
 
 

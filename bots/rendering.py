@@ -26,6 +26,8 @@ LONGEST = 1_000_000  # characters of a page; a model writes a tenth of it at mos
 SECONDS = 15.0
 HEAVIEST = 2_500_000_000  # bytes of all its processes, what they share counted in each: 1.2 GB for an empty page
 NOBODY = 65534
+TRIES = 3  # on a busy machine the frame, which is another process, may still be unpainted when the picture is taken
+_BLANK = 200  # pixels a byte, and more, in a picture of one colour
 _TICK = 0.2  # s between two looks at its weight
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; font-src data:"
@@ -40,7 +42,7 @@ AS_NOBODY = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-group
 OFFLINE = ("unshare", "--map-current-user", "--net")
 _FLAGS = (
     "--headless", "--disable-gpu", "--hide-scrollbars", "--no-first-run", "--disable-extensions", "--disable-sync",
-    "--disable-background-networking", "--disable-component-update",
+    "--disable-background-networking", "--disable-component-update", "--virtual-time-budget=10000",
     "--host-resolver-rules=MAP * ~NOTFOUND", "--proxy-server=127.0.0.1:9", "--proxy-bypass-list=<-loopback>",
     "--screenshot=shot.png", "--user-data-dir=profile",
 )  # fmt: skip
@@ -50,13 +52,18 @@ _turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDict
 async def render(html: str, size: tuple[int, int] = (1280, 800)) -> bytes | None:
     """A PNG of the top of this page in a window of `size` pixels, or None: no browser, a page too long, slow or heavy.
 
-    Takes half a second, at most SECONDS, and up to HEAVIEST bytes of memory: one page at a time, the next ones wait.
+    Takes half a second, at most TRIES times SECONDS, and up to HEAVIEST bytes of memory: one page at a time, the next
+    ones wait.
     """
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    browser, shot = next(filter(None, map(shutil.which, BROWSERS)), None), None
     if not browser or len(html) > LONGEST:
         return None
     async with _turns.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
-        return await _shot(browser, html, size)
+        for _ in range(TRIES):
+            shot = await _shot(browser, html, size)
+            if not shot or len(shot) * _BLANK > size[0] * size[1]:
+                break
+    return shot
 
 
 async def _shot(browser: str, html: str, size: tuple[int, int]) -> bytes | None:

@@ -8,11 +8,14 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import msgspec
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from bots.reporting import status_lines
 from storage.doctor import Finding
+from storage.status import Status
 
 Say = Callable[..., str]
 BAR = 60  # characters
@@ -41,6 +44,17 @@ def _shown(value: object, say: Say, *, secret: bool) -> str:
     if isinstance(value, frozenset):
         return ", ".join(sorted(str(name) for name in value))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] : names() made it of str
     return str(int(value) if isinstance(value, bool) else value)
+
+
+def show_status(now: Status, language: str, *, as_json: bool, clear: bool) -> None:
+    """Print a status: the whole record, without the picture's points, as a line of JSON, or in words."""
+    if as_json:
+        sys.stdout.write(msgspec.json.encode(msgspec.structs.replace(now, points=())).decode() + "\n")
+    else:
+        if clear and sys.stdout.isatty():
+            Console().clear()
+        sys.stdout.write("\n".join(status_lines(language, now)) + "\n")
+    sys.stdout.flush()
 
 
 def show_plan(found: Mapping[str, Any], say: Say, *, as_json: bool) -> int:

@@ -42,18 +42,26 @@ TASKS = {
 UNREAD = ("boxes", "page", "part")  # answers that nobody reads while they grow: how far they are is said instead
 
 
+def form(name: str) -> str:
+    """How an answer to the task of this name is shown; "" for no task's."""
+    return TASKS[name].shown if name in TASKS else ""
+
+
 def read(text: str) -> tuple[Task | None, str]:
     """The task that a message names, and what stands behind it; (None, text) for any other message."""
-    name, _, argument = text.partition(" ")
+    name, *argument = text.split(maxsplit=1) or [""]
     task = TASKS.get(name[1:].lower()) if name.startswith("/") else None
-    return (task, argument.strip()) if task else (None, text)
+    return (task, "".join(argument)) if task else (None, text)
 
 
 def prompt(task: Task, argument: str, language: str, model: Model | None) -> str:
-    """What the model is asked. Raises Refused("task_<argument>") for want of what the task must have."""
+    """What the model is asked. Prompts have the article before the argument.
+
+    Raises Refused("task_<argument>") where the task must have an argument and there is none.
+    """
     if task.must and not argument:
         raise Refused(f"task_{task.argument}")
-    argument = argument or (say(language, f"task.{task.argument}") if task.argument else "")
+    argument = argument.removeprefix("the ") or (say(language, f"task.{task.argument}") if task.argument else "")
     return worded(task.name, argument, language, model)
 
 

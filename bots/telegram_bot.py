@@ -16,7 +16,6 @@ from telegram import (
     InlineKeyboardButton,
     InlineKeyboardMarkup,
     LinkPreviewOptions,
-    Message,
     MessageEntity,
     ReplyParameters,
 )  # fmt: skip
@@ -143,13 +142,11 @@ class TelegramSurface:
     async def send(self, where: Address, name: str, data: bytes, buttons: Sequence[Button] = ()) -> str:
         """Send a document, or a picture, in reply to the asker's message."""
         rest: dict[str, Any] = {"reply_markup": _keyboard(Page("", buttons=tuple(buttons))), **_reply(where)}
-        sent: Message | None = None
         with _mapped():
             if name.endswith(PICTURES) and len(data) < PHOTO_BYTES:
-                with suppress(BadRequest):  # one of more pixels, or longer, than Telegram shows
-                    sent = await self._bot.send_photo(int(where.chat), data, filename=name, **rest)
-            sent = sent or await self._bot.send_document(int(where.chat), data, filename=name, **rest)
-        return str(sent.message_id)
+                with suppress(BadRequest):  # a picture of other measures than Telegram likes goes as a file
+                    return str((await self._bot.send_photo(int(where.chat), data, filename=name, **rest)).message_id)
+            return str((await self._bot.send_document(int(where.chat), data, filename=name, **rest)).message_id)
 
     async def sign(self, where: Address, sign: str) -> None:
         """React to the asker's message."""
@@ -161,6 +158,10 @@ class TelegramSurface:
         """Show a text over the chat of the one who pressed; after some seconds Telegram no longer takes it."""
         with _mapped():
             await self._bot.answer_callback_query(press, text)
+
+    async def direct(self, person: str) -> Address:
+        """A person's chat with us has their own id."""
+        return Address(PLATFORM, person.rpartition(":")[2])
 
 
 _NO_PREVIEW = LinkPreviewOptions(is_disabled=True)

@@ -7,20 +7,21 @@ import secrets
 import time
 from collections.abc import Sequence
 from functools import partial
+from itertools import chain, count
 from pathlib import Path
 from typing import TextIO
 
 from msgspec import structs
 
-from bots import tasks
-from bots.files import Files, Got
+from bots.files import Files
 from bots.phrases import say
+from bots.question import Questions, Reasons
 from bots.results import Results
 from bots.surface import FileRef, Incoming
-from bots.tasks import TASKS, UNREAD
+from bots.tasks import UNREAD, form
 from bots.wording import ending, waiting
 from storage.connection import forever, persist
-from storage.messages import Address, Ask, Delta, Done, Event, Final, Queued, Refused, Started, Turn, Waiting
+from storage.messages import Address, Ask, Delta, Done, Event, Final, Queued, Refused, Started, Waiting
 from storage.stores import Stores
 from storage.tasks import end
 
@@ -31,6 +32,14 @@ LOOK = 0.5  # seconds between looks at the queue and the engine
 
 async def _read(file: FileRef) -> bytes:
     return await asyncio.to_thread(Path(file.id).read_bytes)
+
+
+def _write(path: Path, data: bytes) -> Path:
+    """Write a file, under another name where there is one of this name; its path."""
+    names = chain((path,), (path.with_stem(f"{path.stem}-{n}") for n in count(2)))
+    fresh = next(each for each in names if not each.exists())
+    fresh.write_bytes(data)
+    return fresh
 
 
 class Screen:
@@ -66,8 +75,9 @@ class Terminal:
         self._stores = stores
         self._screen = screen
         self._language = language
-        self._files = Files(_read, stores)
-        self._results = Results(self._files, stores)
+        files = Files(_read, stores)
+        self._questions = Questions(files, stores)
+        self._results = Results(files, stores)
         self._written = ""
         self._text = ""
         self._fence = 0
@@ -98,33 +108,28 @@ class Terminal:
             result = await self._results.of(ask, final.text)
             self._print(ending(self._language, structs.replace(final, text=result.text)))
             for name, data in result.files:
-                await asyncio.to_thread(Path(name).write_bytes, data)
-                self._screen.write("\n" + say(self._language, "cli.wrote", path=name))
+                path = await asyncio.to_thread(_write, Path(name), data)
+                self._screen.write("\n" + say(self._language, "cli.wrote", path=path))
         if self._written:
             self._screen.write("\n")
         return final
 
     async def _asking(self, ask: Ask, paths: Sequence[str], question: str) -> Ask:
-        """The ask with what these files and words ask."""
-        (task, argument), room = tasks.read(question), await self._stores.health.room(len(paths))
-        asker = Incoming(ask.id, PERSON, ask.conversation, ask.where, ask.language)
-        found: list[Got] = []
-        for path in paths:
-            got = await self._files.get(asker, FileRef(path), room, {}, argument)
-            if isinstance(got, Refused):
-                why = say(self._language, got.code, **got.details)
-                raise Refused("cli.bad_photo", path=path, why=why)
-            found.append(got)
-        words = tasks.prompt(task, argument, ask.language, await self._stores.health.model()) if task else question
-        document = "\n\n".join(filter(None, (got.document for got in found)))
-        turn = Turn("user", words, tuple(photo for got in found for photo in got.photos), document=document)
-        notes = tuple(note for got in found for note in got.notes)
-        then = say(ask.language, "default_question")
-        return structs.replace(ask, question=turn, task=task.name if task else "", then=then, notes=notes)
+        """The ask with what these files and words ask. Raises Refused."""
+        asker = Incoming(ask.id, PERSON, ask.conversation, ask.where, ask.language, question)
+        messages = [structs.replace(asker, photos=(FileRef(path),)) for path in paths] or [asker]
+        refused: Reasons = {}
+        try:
+            return (await self._questions.read(messages, None, refused)).on(ask)
+        except Refused as refusal:
+            if refusal.code not in refused:
+                raise
+            (file,), why = refused[refusal.code][0].photos, say(self._language, refusal.code, **refusal.details)
+            raise Refused("cli.bad_photo", path=file.id, why=why) from refusal
 
     async def _answer(self, ask: Ask) -> Final:
         """Enqueue it and follow it to its end."""
-        self._text, self._fence, self._quiet = "", 0, ask.task in TASKS and TASKS[ask.task].shown in UNREAD
+        self._text, self._fence, self._quiet = "", 0, form(ask.task) in UNREAD
         listening = asyncio.Event()
         following = asyncio.create_task(forever(partial(self._follow, ask, listening)))
         looking = asyncio.create_task(forever(partial(self._look, ask)))
@@ -179,5 +184,7 @@ class Terminal:
                 place = (await self._stores.queue.places([ask.id]))[0]
                 if service.reason:
                     self._screen.progress(waiting(self._language, Waiting(service.reason)))
+                elif place is not None and service.paused:
+                    self._screen.progress(waiting(self._language, Waiting("paused")))
                 elif place is not None:
                     self._screen.progress(waiting(self._language, Queued(place, service.eta(place))))

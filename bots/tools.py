@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from bots.files import Files
@@ -30,39 +31,39 @@ class Tools:
     pace: Pace
     files: Files
     results: Results
-    outbox: str
 
-    async def say(self, where: Address, text: str) -> None:
-        """Send one sentence, within the chat's rate."""
-        await self.show(where, Page(text))
+    async def say(self, where: Address, text: str, buttons: tuple[Button, ...] = ()) -> str:
+        """Send a text, within the chat's rate; its message, or ""."""
+        return await self.show(where, Page(text, buttons=buttons))
 
-    async def show(self, where: Address, page: Page) -> None:
-        """Send a message that is no slot, within the chat's rate; tried until the platform takes or refuses it."""
+    async def show(self, where: Address, page: Page) -> str:
+        """Send a message that is no slot; tried until the platform takes or refuses it. Its message, or ""."""
         backoff = FIRST_BACKOFF
+        while True:
+            try:
+                return await self._send(where, lambda where: self.surface.place(where, page))
+            except Unreachable:
+                await asyncio.sleep(backoff)
+                backoff = min(2 * backoff, LONGEST_BACKOFF)
+
+    async def send_file(self, where: Address, name: str, data: bytes, buttons: Sequence[Button] = ()) -> str:
+        """Send a file, once; returns its message, "" when it is not known to have arrived."""
+        with suppress(Unreachable):
+            return await self._send(where, lambda where: self.surface.send(where, name, data, buttons))
+        return ""
+
+    async def _send(self, where: Address, call: Callable[[Address], Awaitable[str]]) -> str:
+        """Send something when its chat's turn comes, to where that has moved; "" if refused. Raises Unreachable."""
         while True:
             await self.pace.turn(where.bucket, self.surface.rate(where))
             try:
-                await self.surface.place(where, page)
-                return
+                return await call(where)
             except Flooded as flood:
                 self.pace.flooded(where.bucket, flood.seconds)
             except Moved as moved:
                 where = where.moved(moved.chat)
             except Unreachable:
-                await asyncio.sleep(backoff)
-                backoff = min(2 * backoff, LONGEST_BACKOFF)
+                raise
             except SurfaceError as error:
-                log.info("%s cannot be told: %s", where.chat, type(error).__name__)
-                return
-
-    async def send_file(self, where: Address, name: str, data: bytes, buttons: Sequence[Button] = ()) -> str:
-        """Send a file; returns its message, "" when it is not known to have arrived."""
-        while True:
-            await self.pace.turn(where.bucket, self.surface.rate(where))
-            try:
-                return await self.surface.send(where, name, data, buttons)
-            except Flooded as flood:
-                self.pace.flooded(where.bucket, flood.seconds)
-            except SurfaceError as error:
-                log.info("%s: a file cannot be sent: %s", where.chat, type(error).__name__)
+                log.info("%s takes nothing: %s", where.chat, type(error).__name__)
                 return ""

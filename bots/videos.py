@@ -27,14 +27,15 @@ from PIL import Image, ImageDraw, ImageFont
 from PIL.Image import Transpose
 
 from bots.confined import confined
-from bots.photos import DAMAGE, Prepared, encode, named
+from bots.photos import DAMAGE, Prepared, encode, flat, named
 from storage.messages import Refused
-from storage.vision import PixelLimits, fit, image_tokens, share
+from storage.vision import TOKEN_PIXELS, PixelLimits, fit, image_tokens, share
 
 MAX_SECONDS = 600
 FPS = 2.0  # Qwen3-VL's own rate
 MIN_FRAMES, MAX_FRAMES = 4, 120  # of videos that have as many
 FRAME_TOKENS = 128  # fewer, larger frames from here on: about 416x320 px, where faces and print begin to be seen
+MOST_TOKENS = 768  # Qwen3-VL's own limit for a frame
 LEAD_TOKENS = 9  # "<599.5 seconds>": Qwen counts every digit
 MAX_SIDE = 8192  # px
 MAX_PIXELS = 40_000_000
@@ -87,6 +88,7 @@ def clock(seconds: float) -> str:
 
 def frames_for(seconds: float, context: int, limits: PixelLimits) -> tuple[int, PixelLimits]:
     """How many frames of a video of this length, and each one's limits, so that together they take half the context."""
+    limits = PixelLimits(limits.min_pixels, max(limits.least_room, min(limits.max_pixels, MOST_TOKENS * TOKEN_PIXELS)))
     least = max(image_tokens(1, limits.least_room), min(FRAME_TOKENS, image_tokens(1, limits.max_pixels)))
     most = min(MAX_FRAMES, context // 2 // (least + LEAD_TOKENS), math.ceil(seconds * FPS))
     count = max(MIN_FRAMES, most)
@@ -212,10 +214,7 @@ def _upright(scaler: VideoReformatter, frame: VideoFrame, ratio: Fraction | None
     scaled = scaler.reformat(frame, width, height, mode.lower() + "24" * (mode == "RGB"), interpolation="BICUBIC")
     plane = scaled.planes[0]
     image = Image.frombytes(mode, (width, height), bytes(plane), "raw", mode, plane.line_size)
-    if mode == "RGBA":
-        white = Image.new("RGB", image.size, "white")
-        white.paste(image, mask=image)
-        image = white
+    image = flat(image, "video")
     return image.transpose(turn) if (turn := _TURNS[turns]) is not None else image
 
 
@@ -235,6 +234,4 @@ def contact_sheet(frames: Sequence[tuple[bytes, str]]) -> bytes:
         x, y = n % columns * width + _GAP, n // columns * height + _GAP
         sheet.paste(image, (x, y))
         draw.text((x + 6, y + image.height - 6), text, "white", font, "lb", stroke_width=2, stroke_fill="black")
-    file = io.BytesIO()
-    sheet.save(file, "JPEG", quality=85)
-    return file.getvalue()
+    return encode(sheet, "JPEG", 85)[0]

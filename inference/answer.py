@@ -15,8 +15,9 @@ import msgspec
 from msgspec import structs
 
 from inference import budget, prompt
-from inference.engine import Engine, EngineRefused, Generation
+from inference.engine import Engine
 from inference.engines import Engines
+from inference.stream import EngineRefused, Generation
 from storage.history import History
 from storage.images import Images
 from storage.messages import Ask, Cancelled, Done, Event, Failed, Model, Photo, Refused, Turn, View
@@ -59,12 +60,13 @@ class Stop:
 
 
 class Figures(msgspec.Struct):
-    """What one answer took: seconds from the claim, tokens by the engine's count."""
+    """What one answer took: seconds from the claim, tokens by the engine's count; how it ended, by its event's name."""
 
     started: float = msgspec.field(default_factory=time.monotonic)
     first: float | None = None
     seconds: float = 0.0
     generation: Generation = msgspec.field(default_factory=Generation)
+    outcome: str = "done"
 
 
 @dataclass(slots=True)
@@ -108,6 +110,7 @@ class Answerer:
             event = Failed("engine_refused")
         if not await self.queue.finish(claim, event, turns, view, first):
             raise FenceLost
+        figures.outcome = str(event.__struct_config__.tag)
         return figures
 
     async def check(self, model: Model) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from inference import embedded, gpu
-from inference.engine import Engine, EngineAddress, EngineError
+from inference.engine import Engine, EngineAddress
 from inference.settings import InferenceSettings
+from inference.stream import EngineError
 from storage.doctor import Finding
 from storage.settings import StorageSettings
 

@@ -21,7 +21,9 @@ import msgspec
 
 from storage.logs import last_line
 from storage.messages import Model, Record, decode, encode
+from storage.roles import environment
 from storage.settings import CannotRun
+from storage.vision import TOKEN_PIXELS
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +35,6 @@ _START_SECONDS = 300.0  # gigabytes of weights come off a slow disk
 _STOP_SECONDS = 5.0
 _STEADY_SECONDS = 30.0  # a child that lived this long is restarted at once
 _BACKOFF = (0.0, 0.5, 1.0, 2.0, 5.0)  # seconds before the n-th restart in a row; the last one repeats
-_PIXELS_PER_TOKEN = 1024  # Qwen3-VL: 32 x 32
 _PROMPT_CACHE_MIB = 256  # llama.cpp's own default is 8192
 _WARNINGS = 2  # llama.cpp's verbosity: 1 errors, 2 warnings, 3 everything it does
 
@@ -92,7 +93,7 @@ def read_address(data_dir: Path, number: int = 0) -> EngineAddress | None:
     """The engine that was announced in this data folder, alive or not, by its replica; None when there is none."""
     try:
         return decode((data_dir / numbered("engine.json", number)).read_bytes(), EngineAddress)
-    except (FileNotFoundError, msgspec.DecodeError):
+    except (FileNotFoundError, ValueError):
         return None
 
 
@@ -146,8 +147,8 @@ class Embedded:
             "hostnames": [bind], "port": port, "api_keys": [self._key],
             "n_parallel": slots, "n_ctx": context * slots,
             "cpuparams.n_threads": threads or card.threads or os.cpu_count() or 1,
-            "image_min_tokens": card.min_pixels // _PIXELS_PER_TOKEN,
-            "image_max_tokens": card.max_pixels // _PIXELS_PER_TOKEN,
+            "image_min_tokens": card.min_pixels // TOKEN_PIXELS,
+            "image_max_tokens": card.max_pixels // TOKEN_PIXELS,
             "cache_ram_mib": _PROMPT_CACHE_MIB, "n_gpu_layers": 0, "mmproj_use_gpu": False,
             "fit_params": False,  # it would shrink the context to fit a GPU's memory
             "ui": False, "endpoint_metrics": True, "verbosity": _WARNINGS,
@@ -164,8 +165,9 @@ class Embedded:
         # -P: nothing in the present folder may shadow what the child imports.
         with self._log.open("ab") as sink:
             child = self._child = await asyncio.create_subprocess_exec(
-                sys.executable, "-P", str(_CHILD), stdin=PIPE, stdout=PIPE, stderr=sink
-            )
+                sys.executable, "-P", str(_CHILD), stdin=PIPE, stdout=PIPE, stderr=sink,
+                env=environment(os.environ, frozenset()),  # what people send is decoded there: no secret
+            )  # fmt: skip
         try:
             line = await asyncio.wait_for(self._greet(child), _START_SECONDS)
         except (ConnectionError, TimeoutError):

@@ -16,7 +16,8 @@ from typing import Any
 
 from msgspec import structs
 
-from inference.engine import Engine, EngineAddress, EngineDown, Generation
+from inference.engine import Engine, EngineAddress
+from inference.stream import EngineDown, Generation
 from storage.messages import Model
 
 

@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import pynvml as nvml  # pyright: ignore[reportMissingTypeStubs] : it has none
 
+from storage.status import Gpu
+
 _nvml: Any = nvml
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Gpu:
-    """One GPU now: sizes in MiB, power in watts (0 where the card does not say it)."""
-
-    name: str
-    total: int
-    used: int
-    watts: float
 
 
 def count() -> int:
@@ -47,7 +37,15 @@ def _of_driver(look: Callable[[], T]) -> T | None:
 
 
 def _look(card: Any) -> Gpu:
-    memory, watts = _nvml.nvmlDeviceGetMemoryInfo(card), 0.0
-    with suppress(_nvml.NVMLError):
-        watts = _nvml.nvmlDeviceGetPowerUsage(card) / 1000
-    return Gpu(str(_nvml.nvmlDeviceGetName(card)), int(memory.total) // 2**20, int(memory.used) // 2**20, watts)
+    memory, name = _nvml.nvmlDeviceGetMemoryInfo(card), str(_nvml.nvmlDeviceGetName(card))
+    watts = _said(lambda: _nvml.nvmlDeviceGetPowerUsage(card)) / 1000
+    busy = _said(lambda: _nvml.nvmlDeviceGetUtilizationRates(card).gpu)
+    celsius = _said(lambda: _nvml.nvmlDeviceGetTemperature(card, _nvml.NVML_TEMPERATURE_GPU))
+    return Gpu(name, int(memory.total) // 2**20, int(memory.used) // 2**20, busy, celsius, watts)
+
+
+def _said(ask: Callable[[], int]) -> int:
+    try:
+        return ask()
+    except _nvml.NVMLError:
+        return 0

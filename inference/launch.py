@@ -27,6 +27,7 @@ from inference import engine, gpu
 from inference.embedded import EngineAddress, EngineFailed, numbered, write_private
 from inference.plan import Card, Plan, catalogue
 from storage.messages import encode
+from storage.roles import environment
 
 log = logging.getLogger(__name__)
 
@@ -101,16 +102,8 @@ class SGLang:
         logs.mkdir(mode=0o700, parents=True, exist_ok=True)
         log_name = numbered("sglang.log", settings.number)
         self._log = RotatingFileHandler(logs / log_name, maxBytes=_LOG_BYTES, backupCount=1)
-        flags = [
-            *settings.plan.flags,
-            "--served-model-name",
-            settings.name,
-            "--host",
-            settings.bind,
-            "--port",
-            str(port),
-        ]
-        self._flags = [*flags, *settings.extra]
+        where = ("--host", settings.bind, "--port", str(port))
+        self._flags = [*settings.plan.flags, "--served-model-name", settings.name, *where, *settings.extra]
         write_private(self._config, msgspec.json.encode({"api-key": self._where.key}))
         parts = settings.plan.parts
         self._growth = settings.plan.total_mib - parts["driver"] + parts["reserve"] / 2
@@ -124,7 +117,7 @@ class SGLang:
         command = ["-P", "-m", "sglang.launch_server", "--config", str(self._config), *self._flags]
         self._ready.clear()
         self._words.clear()
-        env = {**settings.plan.env, **os.environ}
+        env = settings.plan.env | environment(os.environ, frozenset())  # what people send is decoded there: no secret
         if settings.number is not None:
             env["CUDA_VISIBLE_DEVICES"] = str(settings.number)
         if "cuda_ipc" in settings.extra:

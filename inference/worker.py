@@ -9,12 +9,15 @@ from contextlib import suppress
 
 import msgspec
 
+from inference import gpu
 from inference.answer import Answerer, FenceLost, Figures, Stop
-from inference.engine import Engine, EngineDown, EngineError
+from inference.engine import Engine
 from inference.engines import Engines
+from inference.stream import EngineDown, EngineError
 from storage.connection import RETRY, StoreDown, forever, persist
 from storage.health import Health
-from storage.messages import Model
+from storage.logs import about
+from storage.messages import Ask, Model, encode
 from storage.queue import Claim, Queue
 from storage.tasks import end
 
@@ -24,6 +27,7 @@ PROBE_EVERY = 1.0  # seconds: a dead engine is noticed by every waiting slot wit
 DRAIN = 25.0  # seconds an answer may still take after SIGTERM; then it goes back to the queue
 PARTING = 2.0  # seconds for a last word with the store; what it did not hear, the next life's reset makes good
 SMOOTHING = 0.2  # weight of the newest answer in the measured speed
+LOOK = 5.0  # seconds between looks at the GPU
 
 
 class Held(msgspec.Struct):
@@ -43,6 +47,8 @@ class Worker:
         self._queue = queue
         self._answerer = answerer
         self._health = health
+        self._metrics = health.metrics
+        self._gpu = ""
         self._model: Model | None = None
         self._up = asyncio.Event()
         self._free = asyncio.Event()
@@ -52,17 +58,19 @@ class Worker:
         self._last_error = ""
 
     def figures(self) -> dict[str, str | int | float]:
-        """What the heartbeat carries: the engine's state, slots, running asks, measured seconds an answer."""
+        """What the heartbeat carries: the engine's state, slots, running asks, measured seconds an answer, the GPU."""
         state = "up" if self._up.is_set() else "down"
         found: dict[str, str | int | float] = {"engine": state, "running": len(self._held), "error": self._last_error}
         if self._model:
             found |= {"model": self._model.name, "slots": self._model.slots}
-        return found | {name: round(seconds, 3) for name, seconds in self._speeds.items()}
+        found |= {name: round(seconds, 3) for name, seconds in self._speeds.items()}
+        return found | ({"gpu": self._gpu} if self._gpu else {})
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`, then drain. Raises CannotRun."""
         works = (self._probe(), forever(self._renew), forever(self._hear_stops))
         loops = [asyncio.create_task(work) for work in works]
+        looking = asyncio.create_task(self._look_at_gpu())  # which ends where there is none
         claiming = asyncio.create_task(self._claim(stop))
         stopping = asyncio.create_task(stop.wait())
         try:
@@ -72,7 +80,7 @@ class Worker:
             await self._drain()
         finally:
             await end([claiming])  # before asks are given back: its call, still at the store, would take them
-            await end([stopping, *loops, *self._answering()])
+            await end([stopping, looking, *loops, *self._answering()])
         for task in (*loops, claiming):
             if not task.cancelled():
                 task.result()  # a loop that ended by itself has failed
@@ -129,13 +137,16 @@ class Worker:
         """Answer one claim; whatever happens, it is closed, given back, or known to be another's."""
         claim, model = held.claim, self._model
         started = time.monotonic()
+        about(claim.ask.id)
+        if claim.ask.asked_at and claim.fence == 1:
+            self._metrics.waited.observe(max(0.0, time.time() - claim.ask.asked_at))
         try:
             if model is None or stop.is_set() or not self._up.is_set():
                 await self._give_back(claim)
                 return
             figures = await self._answerer.answer(claim, model, held.stop)
             self._careful = False
-            self._measure(figures)
+            self._measure(claim.ask, figures)
             log.info("answered %s in %.2f s", claim.ask.id, time.monotonic() - started)
         except EngineDown as error:
             self._careful = self._careful or error.started
@@ -149,6 +160,7 @@ class Worker:
         except Exception:  # the last guard: one ask's bug must neither stop the others nor lose the ask
             log.exception("failed on %s", claim.ask.id)
             self._last_error = "a bug in the worker, see its log"
+            self._metrics.fault(self._last_error)
             await self._give_back(claim, failed=True)
         finally:
             if self._held.get(claim.ask.id) is held:
@@ -156,18 +168,31 @@ class Worker:
             self._free.set()
 
     async def _give_back(self, claim: Claim, *, failed: bool = False) -> None:
-        await persist(lambda: self._queue.release(claim, failed=failed))
+        if await persist(lambda: self._queue.release(claim, failed=failed)) == 2:
+            self._metrics.answers.labels("failed").inc()
 
-    def _measure(self, figures: Figures) -> None:
+    def _measure(self, ask: Ask, figures: Figures) -> None:
+        """Count a closed ask: how it ended, its seconds, its tokens."""
+        metrics, generation = self._metrics, figures.generation
+        metrics.answers.labels(figures.outcome).inc()
         if figures.first is not None:
             for name, new in (("first", figures.first), ("seconds", figures.seconds)):
                 old = self._speeds.get(name, new)
                 self._speeds[name] = old + SMOOTHING * (new - old)
+            metrics.first.observe(figures.first)
+            metrics.answer.observe(figures.seconds)
+            metrics.tokens.labels("prompt").inc(generation.prompt_tokens)
+            metrics.tokens.labels("cached").inc(generation.cached_tokens)
+            metrics.tokens.labels("answer").inc(generation.tokens)
+            # In a terminal each question has a lane of its own.
+            person = ask.person if ask.lane == ask.outbox else ask.lane
+            metrics.used(person, generation.prompt_tokens + generation.tokens)
 
     def _engine_is_down(self, error: EngineError) -> None:
         self._last_error = str(error)
         if self._up.is_set():
             log.warning("the engine is down: %s", error)
+            self._metrics.fault(self._last_error)
             self._up.clear()
 
     async def _probe(self) -> None:
@@ -185,6 +210,11 @@ class Worker:
             except EngineError as error:
                 self._engine_is_down(error)
             await asyncio.sleep(PROBE_EVERY)
+
+    async def _look_at_gpu(self) -> None:
+        while found := await asyncio.to_thread(gpu.seen):
+            self._gpu = encode(found).decode()
+            await asyncio.sleep(LOOK)
 
     async def _renew(self) -> None:
         while True:

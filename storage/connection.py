@@ -41,7 +41,9 @@ _FOLDER = Path(__file__).parent / "scripts"
 
 
 class _Cancellable:
-    """Mixed into redis-py's connections: on Python 3.11 their `asyncio.wait_for` can lose a cancellation."""
+    """Mixed into redis-py's connections: on Python 3.11 their `asyncio.wait_for` can lose a cancellation, and uvloop
+    has an error of its own for a connection that the other side has closed.
+    """
 
     async def send_packed_command(self: Any, command: Any, check_health: bool = True) -> None:
         seconds, self.socket_timeout = self.socket_timeout, None
@@ -49,6 +51,8 @@ class _Cancellable:
             async with asyncio.timeout(seconds):
                 sent: Any = super()  # of the class it is mixed into
                 await sent.send_packed_command(command, check_health)
+        except RuntimeError as error:  # "the handler is closed"
+            raise RedisConnectionError from error
         finally:
             self.socket_timeout = seconds
 

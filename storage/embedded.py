@@ -240,6 +240,16 @@ def _url(lock: FileIO) -> str:
     return f"unix://{quote(os.pread(lock.fileno(), 4096, 0))}"
 
 
+def running(data_dir: Path) -> str | None:
+    """The URL of the server that lives in a data folder, None when none does; nothing is started or made."""
+    try:
+        lock = (data_dir.resolve() / "locks" / "server.lock").open("rb+", buffering=0)
+    except OSError:
+        return None
+    with lock:
+        return None if try_lock(lock, fcntl.LOCK_SH) else _url(lock)
+
+
 async def _ping(url: str) -> None:
     """Hear from a server; raises StoreDown, BusyLoadingError among it while the server still reads its log."""
     client = connect(url)

@@ -61,14 +61,13 @@ class Queue:
         """Put an ask at the end of its lane; False when it was enqueued before.
 
         passing: its outbox belongs to a terminal or a page and may expire unread. priority: turns to jump ahead.
-        Raises Refused("queue_full") or Refused("lane_full", limit=…).
+        Raises Refused("queue_full"), Refused("lane_full", limit=…) or Refused("draining").
         """
         answer: bytes = await self._scripts.call(
             "enqueue", ask.id, ask.lane, ask.outbox, int(passing), ask.conversation, ask.epoch, _members(ask), priority,
             self._limit, self._lane_limit, *_parts(ask),
         )  # fmt: skip
-        if answer == b"full":
-            raise Refused("queue_full")
+        _check(answer)
         if answer == b"lane_full":
             raise Refused("lane_full", limit=self._lane_limit)
         return answer == b"ok"
@@ -90,13 +89,12 @@ class Queue:
 
         "changed": it is no longer under the fence that `find` saw. newest: its asker wants it, also if it was stopped,
         and no later question of its conversation was answered, else "older"; without, a stopped one is "changed".
-        Raises Refused("queue_full").
+        Raises Refused("queue_full") or Refused("draining").
         """
         answer: bytes = await self._scripts.call(
             "amend", ask.id, fence, int(newest), self._limit, *_parts(ask), _members(ask)
         )
-        if answer == b"full":
-            raise Refused("queue_full")
+        _check(answer)
         return answer.decode()  # pyright: ignore[reportReturnType] : the script's own words
 
     async def claim(self, worker: str, n: int, wait: float = 0.0) -> tuple[list[Claim], float | None]:
@@ -144,12 +142,14 @@ class Queue:
         )  # fmt: skip
         return done == 1
 
-    async def release(self, claim: Claim, *, delay: float = 0.0, failed: bool = False) -> bool:
-        """Give a claim back to the head of its lane, due after `delay` seconds; `failed` counts towards giving up."""
-        done: int = await self._scripts.call(
+    async def release(self, claim: Claim, *, delay: float = 0.0, failed: bool = False) -> int:
+        """Give a claim back to the head of its lane, due after `delay` seconds; `failed` counts towards giving up.
+
+        0: the fence was lost. 2: that was its last try, it is closed.
+        """
+        return await self._scripts.call(
             "release", claim.ask.id, claim.fence, int(delay * 1000), int(failed), self._failure_limit
         )
-        return done == 1
 
     async def reset(self, worker: str, held: Iterable[str] = ()) -> int:
         """Give back what this worker is thought to hold but does not know of; returns how many.
@@ -187,6 +187,13 @@ class Queue:
 
     def _lease_ms(self) -> int:
         return int(self.lease * 1000)
+
+
+def _check(answer: bytes) -> None:
+    if answer == b"full":
+        raise Refused("queue_full")
+    if answer == b"draining":
+        raise Refused("draining")
 
 
 def _parts(ask: Ask) -> tuple[bytes, bytes]:

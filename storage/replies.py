@@ -120,6 +120,11 @@ class Replies:
         """Remember the message under which it was sent."""
         await self._redis.set(keys.sent(id, fence, what), message, ex=keys.SLOTS_TTL)
 
+    async def sent(self, id: str, fence: int, what: str) -> str | None:
+        """What `mark_sent` remembered; None where nothing was."""
+        found = await self._redis.get(keys.sent(id, fence, what))
+        return None if found is None else found.decode()
+
     async def move(self, ask: Ask) -> None:
         """Keep an open ask's new place: its chat goes on under another id, its slots are lost."""
         async with self._redis.pipeline(transaction=True) as pipe:

@@ -10,9 +10,11 @@ import difflib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
+from datetime import UTC, time, tzinfo
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import unquote, urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from storage.keys import DAY, HISTORY_TTL, PHOTO_TTL
 
@@ -53,6 +55,31 @@ def positive(value: str) -> int:
     if number < 1:
         raise ValueError(value)
     return number
+
+
+def whole(value: str) -> int:
+    """A whole number from 0 on."""
+    return 0 if value == "0" else positive(value)
+
+
+def base_port(value: str) -> int:
+    """A port with room for those of all roles above it, or 0."""
+    if (port := whole(value)) > 65_000:
+        raise ValueError(value)
+    return port
+
+
+def zone(value: str) -> tzinfo:
+    """A time zone by its name in the tz database, such as Asia/Shanghai."""
+    try:
+        return ZoneInfo(value)
+    except (ZoneInfoNotFoundError, OSError) as error:
+        raise ValueError(value) from error
+
+
+def moment(value: str) -> time:
+    """A time of the day, HH:MM."""
+    return time.fromisoformat(value)
 
 
 def days(value: str) -> int:
@@ -125,6 +152,13 @@ def log_level(value: str) -> str:
     if value.upper() not in ("DEBUG", "INFO", "WARNING", "ERROR"):
         raise ValueError(value)
     return value.upper()
+
+
+def log_format(value: str) -> str:
+    """text or json."""
+    if value.lower() not in ("text", "json"):
+        raise ValueError(value)
+    return value.lower()
 
 
 def folder(value: str) -> Path:
@@ -201,3 +235,9 @@ class StorageSettings:
     photo_days: int = setting("PHOTO_DAYS", PHOTO_TTL // DAY, days)
     history_days: int = setting("HISTORY_DAYS", HISTORY_TTL // DAY, days)
     log_level: str = setting("LOG_LEVEL", "INFO", log_level)
+    log_format: str = setting("LOG_FORMAT", "text", log_format)
+    timezone: tzinfo = setting("TIMEZONE", UTC, zone)
+    digest_at: time | None = setting("DIGEST_AT", None, moment)
+    daily_asks: int = setting("DAILY_ASKS", 0, whole)
+    daily_cost: int = setting("DAILY_COST", 0, whole)
+    metrics_port: int = setting("METRICS_PORT", 9464, base_port)

@@ -43,7 +43,7 @@ def spin(data: bytes) -> Size:
 
 
 def flood(data: bytes) -> bytes:
-    return data * 100_000_000
+    return data * 200_000_000
 
 
 def lie(data: bytes) -> Size:

@@ -322,7 +322,8 @@ async def test_telegram_may_be_down_when_the_role_starts(
     await telegram.stop()
     settings = BotSettings(telegram_token=telegram.token, telegram_api_url=telegram.url, open=True)
     stop = asyncio.Event()
-    role = asyncio.create_task(serve(StorageSettings(redis_url=store_url, data_dir=tmp_path), settings, stop))
+    storage = StorageSettings(redis_url=store_url, data_dir=tmp_path, metrics_port=0)
+    role = asyncio.create_task(serve(storage, settings, stop))
     await wait_until(lambda: "Telegram cannot be reached" in caplog.text)
     await asyncio.sleep(0.5)  # some tries
     await telegram.start()

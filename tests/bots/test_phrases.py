@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import askpix
+from bots.admin import ADMIN_NAMES
 from bots.commands import IN_GROUPS, NAMES
 from bots.phrases import LANGUAGES, language_of, phrases, say
 from bots.tasks import TASKS
@@ -92,7 +93,7 @@ def test_every_code_of_the_sources_has_its_sentence_with_its_arguments(
         assert given is None or placeholders(sentence) <= given, where
 
 
-@pytest.mark.parametrize("code", ["engine_down", "worker_down", "again", "gave_up"])
+@pytest.mark.parametrize("code", ["engine_down", "worker_down", "again", "gave_up", "paused"])
 def test_codes_of_the_scripts_and_of_the_health_are_sentences(code: str) -> None:
     sources = [*SOURCES, *(ROOT / "storage/scripts").glob("*.lua")]
     assert any(re.search(rf"""["']{code}["']""", file.read_text(encoding="utf-8")) for file in sources)
@@ -120,7 +121,9 @@ def test_no_sentence_is_empty_or_long(language: str) -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_menus_commands_and_settings_are_described(language: str) -> None:
     known = phrases(language)
-    assert {f"menu.{name}" for name in (*IN_GROUPS, "start")} == {code for code in known if code.startswith("menu.")}
+    assert {f"menu.{name}" for name in (*IN_GROUPS, *ADMIN_NAMES, "start")} == {
+        code for code in known if code.startswith("menu.")
+    }
     for name in IN_GROUPS:
         assert len(known[f"menu.{name}"]) <= 256  # Telegram's limit
         assert f"/{name}" in known["command.help_group"] + known["command.help_tasks"]
@@ -133,16 +136,16 @@ def test_menus_commands_and_settings_are_described(language: str) -> None:
 @pytest.mark.parametrize("language", ["en", "zh", "zh-TW"])
 def test_what_discord_shows_of_our_commands_keeps_its_rules(language: str) -> None:
     known = phrases(language)
-    names = {name: known[f"discord.name_{name}"] for name in ("ask", "start", *TASKS, *NAMES)}
+    names = {name: known[f"discord.name_{name}"] for name in ("ask", "start", *TASKS, *NAMES, *ADMIN_NAMES)}
     assert len(set(names.values())) == len(names)
     taken = {task.argument for task in TASKS.values() if task.argument}
     arguments = [known[f"discord.argument_{argument}"] for argument in taken]
-    for name in (*names.values(), *arguments, known["discord.name_code"]):
+    for name in (*names.values(), *arguments, known["discord.name_code"], known["discord.name_argument"]):
         assert re.fullmatch(r"[-_\w]{1,32}", name) and name == name.lower()
     assert 0 < len(known["discord.name_menu"]) <= 32
     described = [known[f"menu.{name}"] for name in names]
     described += [known[f"discord.about_{argument}"] for argument in taken]
-    described += [known[f"discord.{code}"] for code in ("code", "ask_question", "ask_image", "ask_private")]
+    described += [known[f"discord.{code}"] for code in ("code", "argument", "ask_question", "ask_image", "ask_private")]
     assert all(0 < len(sentence) <= 100 for sentence in described)
 
 

@@ -224,7 +224,8 @@ def test_a_minute_is_watched_at_two_frames_a_second_where_there_is_room() -> Non
     assert frames_for(60, 65_536, CHAT_LIMITS)[0] == 120
     assert frames_for(60, 32_768, CHAT_LIMITS)[0] in range(110, 121)
     assert frames_for(60, 2_048, DEMO)[0] == 9
-    assert frames_for(1, 32_768, CHAT_LIMITS)[0] == 4
+    count, each = frames_for(1, 262_144, PixelLimits())
+    assert (count, image_tokens(1, each.max_pixels)) == (4, 770)
 
 
 async def test_watching_gives_photos_that_say_their_times_and_a_sheet() -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from inference.engine import DEFAULT_CONTEXT, DEFAULT_SLOTS, Engine, EngineAddress, EngineDown
+from inference.engine import DEFAULT_CONTEXT, DEFAULT_SLOTS, Engine, EngineAddress
+from inference.stream import EngineDown
 from storage.messages import Model
 from storage.vision import CHAT_LIMITS
 from tests.emulators.engine import StubEngine

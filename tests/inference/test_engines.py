@@ -10,8 +10,9 @@ from functools import partial
 
 import pytest
 
-from inference.engine import EngineAddress, EngineDown, EngineRefused, Generation
+from inference.engine import EngineAddress
 from inference.engines import Engines
+from inference.stream import EngineDown, EngineRefused, Generation
 from tests.emulators.engine import StubEngine
 
 SLOTS = 40

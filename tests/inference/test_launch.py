@@ -207,7 +207,7 @@ async def test_a_python_without_sglang_has_no_version(tmp_path: Path, monkeypatc
 def test_the_gpu_that_is_here_is_known_by_its_name_and_what_is_free_of_it(
     monkeypatch: pytest.MonkeyPatch, name: str, title: str
 ):
-    monkeypatch.setattr(gpu, "seen", lambda: gpu.Gpu(name, 24_564, 3_000, 20.0))
+    monkeypatch.setattr(gpu, "seen", lambda: gpu.Gpu(name, 24_564, 3_000))
     card = find_card("auto")
     assert card and (card.title, card.mib, card.idle) == (title, 24_564, 3_000)
     named = find_card("4090D")

@@ -44,10 +44,8 @@ def test_an_address_is_read():
     assert found
     assert (found.places, found.name) == ((("a", 1), ("b", SENTINEL_PORT)), "main")
     assert found.login == {"username": "u", "password": "p@ss", "db": 2}
-    bare = sentinels("redis+sentinel://a/main")
-    assert bare
-    assert bare.places == (("a", SENTINEL_PORT),)
-    assert bare.login == {"username": None, "password": None, "db": 0}
+    nobody = {"username": None, "password": None, "db": 0}
+    assert sentinels("redis+sentinel://a/main") == ((("a", SENTINEL_PORT),), "main", nobody)
 
 
 async def test_without_a_sentinel_the_store_is_down_and_nothing_else():

@@ -1,6 +1,6 @@
 # Everything happens in .venv in this checkout; nothing needs root.
 .DEFAULT_GOAL := help
-.PHONY: help setup up test test-sglang lint deploy-check bench-queue bench-road bench-context bench-gateway \
+.PHONY: help setup up test test-sglang lint deploy-check docs bench-queue bench-road bench-context bench-gateway \
 	bench-failover chaos claims fuzz demo-model lock
 
 BIN := .venv/bin
@@ -43,6 +43,9 @@ deploy-check: .venv/dev.stamp  ## compose.yaml and the Dockerfile against their 
 	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
 	@$(BIN)/hadolint --failure-threshold info Dockerfile
 	@$(BIN)/python -m pytest -q tests/test_compose.py tests/test_deployed.py
+
+docs: .venv/dev.stamp  ## write the pages that are made from code: docs/settings.md, troubleshooting.md, scale.md
+	@$(BIN)/python -m bench.pages
 
 .venv-bench/run.stamp: requirements-bench.lock .ci/setup.py
 	@$(SETUP) .venv-bench run requirements-bench.lock

@@ -16,7 +16,7 @@ import math
 import random
 import statistics
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -194,7 +194,40 @@ def check() -> list[dict[str, float]]:
     return rows
 
 
-if __name__ == "__main__":
-    for row in check():
-        print(row)
-    print(replace(CARD))
+# What people do, as long as nobody has measured it for a service of their own.
+USERS = (100, 1_000, 10_000, 100_000, 1_000_000)
+QUESTIONS = 5  # of a daily user
+PHOTOS = 0.3  # of the questions bring one
+BUSIEST = 0.1  # of a day's questions are in its busiest hour
+FIRST_WORDS = 2.0  # seconds, for 95 of 100
+GPU_HOUR = 0.40  # of whatever money; a rented 24 GB card
+VALKEY = 0.00081  # seconds of the server for a question: 119 commands (RESULTS, "Scale")
+PHOTO = 250_000  # bytes of one that is kept
+
+
+@dataclass(frozen=True)
+class Size:
+    """What so many daily users need; photos_only are the engines if every question
+    brings a photo, cost is a day's, valkey the share of one core, photo_gb of a week.
+    """
+
+    users: int
+    rate: float
+    engines: int
+    outcome: Outcome
+    cost: float
+    valkey: float
+    photo_gb: float
+    photos_only: int
+
+
+def sizes() -> list[Size]:
+    """One row for each number of users."""
+    rows: list[Size] = []
+    for users in USERS:
+        rate = users * QUESTIONS * BUSIEST / 3600
+        engines, outcome = engines_for(CARD, Load(rate=rate, photos=PHOTOS, kept=0.97), FIRST_WORDS)
+        photos_only, _ = engines_for(CARD, Load(rate=rate), FIRST_WORDS)
+        stored = users * QUESTIONS * PHOTOS * PHOTO * 7 / 1e9
+        rows.append(Size(users, rate, engines, outcome, engines * 24 * GPU_HOUR, rate * VALKEY, stored, photos_only))
+    return rows

@@ -24,6 +24,7 @@ from typing import Any
 from bench.adversary import Adversary, plan
 from bench.people import EMPTY, Asker, OnDiscord, OnTelegram, Question
 from bench.report import say as tell
+from bench.report import stoppable
 from bench.stage import Stage, open_stage
 from bots.phrases import say
 from storage import keys
@@ -148,6 +149,7 @@ def main() -> None:
     seconds = float(os.environ.get("CHAOS_SECONDS", "60"))
     seed = int(os.environ.get("CHAOS_SEED", random.SystemRandom().randrange(10**6)))
     tell(f"chaos for {seconds:.0f} s, CHAOS_SEED={seed}")
+    stoppable()
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # a bot that dies in mid-request is no news here
     result = asyncio.run(run(seconds, seed))
     print(json.dumps(result))

@@ -16,7 +16,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 
 from bench import claims_faults, claims_kills, claims_load, claims_people
-from bench.report import say
+from bench.report import say, stoppable
 from bench.scenes import Outcome
 from storage.connection import StoreDown
 
@@ -43,6 +43,7 @@ def main(arguments: Sequence[str]) -> None:
     if unknown := set(names) - CLAIMS.keys():
         listed = "\n".join(f"  {name:17} {inspect.getdoc(claim)}" for name, claim in CLAIMS.items())
         sys.exit(f"no such claim: {', '.join(unknown)}. There are:\n{listed}")
+    stoppable()
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # a bot that dies in mid-request is no news here
     logging.getLogger("storage.embedded").setLevel(logging.CRITICAL)  # nor is a store that is killed on purpose
     found: dict[str, Outcome] = {}

@@ -21,7 +21,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench.report import say
+from bench.report import say, stoppable
 
 ROOT = Path(__file__).parent.parent
 LONGEST = 300.0  # seconds of one scenario
@@ -65,11 +65,12 @@ def check(folder: Path, claim: str) -> Ran:
     )  # fmt: skip
     said = b""
     try:
-        said, _ = process.communicate(timeout=LONGEST)
-    except subprocess.TimeoutExpired:
+        with suppress(subprocess.TimeoutExpired):
+            said, _ = process.communicate(timeout=LONGEST)
+    finally:
         with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGINT)
-        said, _ = process.communicate()
+            os.killpg(process.pid, signal.SIGTERM)
+        process.wait()
     seconds = round(time.monotonic() - begun, 1)
     with suppress(ValueError, IndexError):
         found: dict[str, Any] = json.loads(said.splitlines()[-1])["claims"][claim]
@@ -110,6 +111,7 @@ def _shown(figures: dict[str, Any]) -> str:
 
 def main() -> None:
     """Run, print, and fail when a mutation survives or a claim is broken without one."""
+    stoppable()
     found = run(sys.argv[1:])
     print(json.dumps({"bench": "mutations", "load_1m": round(os.getloadavg()[0], 1), "found": {
         name: {"verdict": ran.verdict, "seconds": ran.seconds, **ran.figures} for name, ran in found.items()

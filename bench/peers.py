@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.report import say, spread
+from bench.report import say, spread, stoppable
 from storage.connection import connect
 from storage.embedded import Store
 
@@ -214,4 +214,5 @@ async def measure(kinds: Sequence[str] = KINDS) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    stoppable()
     print(json.dumps(asyncio.run(measure(sys.argv[1:] or KINDS))))

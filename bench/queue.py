@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import peers
-from bench.report import finish, say, spread, target
+from bench.report import finish, say, spread, stoppable, target
 from storage.connection import Client, Scripts, connect
 from storage.embedded import Store
 from storage.messages import Address, Ask, Done, Turn, encode
@@ -183,4 +183,5 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
+    stoppable()
     asyncio.run(main())

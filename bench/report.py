@@ -6,6 +6,7 @@ import json
 import math
 import os
 import platform
+import signal
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,12 @@ from pathlib import Path
 def say(text: str) -> None:
     """Progress, on stderr."""
     print(text, file=sys.stderr, flush=True)
+
+
+def stoppable() -> None:
+    """Let SIGTERM end a bench as Ctrl-C does: what it started ends with it."""
+    for number in (signal.SIGTERM, signal.SIGINT):  # a shell lets its background jobs ignore the second
+        signal.signal(number, signal.default_int_handler)
 
 
 def spread(seconds: Sequence[float]) -> dict[str, float]:

@@ -11,7 +11,7 @@ import pytest_asyncio
 from bots.delivery import Delivery
 from bots.follower import Follower
 from bots.phrases import say
-from bots.surface import Page, Unfit
+from bots.surface import Page, Rate, Unfit
 from storage import keys
 from storage.messages import Address, Delta, Done, Event, Queued, Started, Waiting
 from storage.queue import Claim
@@ -206,3 +206,18 @@ async def test_an_answer_given_anew_takes_the_place_of_the_old_one_also_before_a
     shown.follower.redo(shown.claim.ask, 2)
     hold.set()
     await shown.shows("new")
+
+
+async def test_an_end_that_comes_while_the_chat_s_turn_is_awaited_is_what_that_turn_shows(desk: Desk) -> None:
+    desk.board._rate = Rate(2, 0.2)  # pyright: ignore[reportPrivateUsage] : two calls at once, and one each 0.2 s
+    await desk.stores.replies.open_outbox("telegram")
+    await desk.stores.queue.enqueue(make_ask("a"))
+    shown = Shown(desk, await desk.claim())
+    await shown.shows("…")
+    shown.tell(Delta(1, 0, "one "))
+    await shown.shows("one …")
+    shown.tell(Delta(1, 4, "two "))
+    await wait_until(lambda: not shown.follower._changed.is_set())  # pyright: ignore[reportPrivateUsage] : it waits
+    shown.follower.end(Finished("1-0", "a", Done("one two three"), 1))
+    await asyncio.wait_for(shown.task, 4)
+    assert desk.board.edits() == ["one …", "one two three"], "no part of an answer has the buttons of a whole one"

@@ -159,8 +159,8 @@ def percentile(counted: Mapping[str, float], name: str, share: float) -> float |
 
 
 @asynccontextmanager
-async def served(metrics: Metrics, instance: str, base: int) -> AsyncGenerator[None]:
-    """Serve a process's metrics on 127.0.0.1 while entered: GET /metrics. base 0: not at all."""
+async def served(metrics: Metrics, instance: str, base: int, bind: str = "127.0.0.1") -> AsyncGenerator[None]:
+    """Serve a process's metrics while entered: GET /metrics, for everybody who reaches `bind`. base 0: not at all."""
     _, role, number = instance.rsplit(":", 2)
     port = base + PORTS.get(role, 9) + SECOND * (int(number) - 1)
 
@@ -176,7 +176,7 @@ async def served(metrics: Metrics, instance: str, base: int) -> AsyncGenerator[N
         writer.close()
 
     try:
-        server = await asyncio.start_server(answer, "127.0.0.1", port) if base else None
+        server = await asyncio.start_server(answer, bind, port) if base else None
     except OSError:
         log.info("port %d is taken: the metrics are not served", port)
         server = None

@@ -241,3 +241,4 @@ class StorageSettings:
     daily_asks: int = setting("DAILY_ASKS", 0, whole)
     daily_cost: int = setting("DAILY_COST", 0, whole)
     metrics_port: int = setting("METRICS_PORT", 9464, base_port)
+    metrics_bind: str = setting("METRICS_BIND", "127.0.0.1")

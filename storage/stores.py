@@ -109,7 +109,7 @@ async def living(
             metrics, made = stores.health.metrics, version("askpix")
             metrics.build.info({"version": made, "role": role})
             beat = Heartbeat(stores.redis, schedule, name, role, made, figures, metrics)
-            async with served(metrics, name, settings.metrics_port), beat:
+            async with served(metrics, name, settings.metrics_port, settings.metrics_bind), beat:
                 keeping = asyncio.create_task(Housekeeper(stores, name, settings).run())
                 try:
                     yield stores, name

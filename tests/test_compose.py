@@ -18,8 +18,9 @@ from inference.launch import find_card
 from inference.plan import Wish, plan, shape_of
 from inference.settings import InferenceSettings
 from inference.worker import DRAIN, PARTING
+from storage.metrics import PORTS
 from storage.roles import GRACE
-from storage.settings import check_names, read, variables
+from storage.settings import StorageSettings, check_names, read, variables
 
 yaml = pytest.importorskip("yaml", reason="no wheel for this Python")
 
@@ -125,7 +126,27 @@ def test_every_name_that_is_referred_to_is_defined():
         for mount in service.get("volumes", ()):
             (paths if mount.startswith(".") else named).append(mount.partition(":")[0])
         assert set(named) <= set(compose()["volumes"])
-        assert not (ROOT / "deploy/prometheus.yml").exists() or all((ROOT / path).exists() for path in paths)
+        assert all((ROOT / path).exists() for path in paths)
+
+
+def test_prometheus_reads_every_role_and_engine_where_it_serves():
+    jobs = {
+        job["job_name"]: {name: each["port"] for each in job["dns_sd_configs"] for name in each["names"]}
+        for job in yaml.safe_load((ROOT / "deploy/containers.yml").read_text())["scrape_configs"]
+    }
+    role = {name: "worker" if name in ("cpu", "workers") else name for name in ours()}
+    base = StorageSettings().metrics_port
+    assert jobs["askpix"] == {name: base + PORTS[role[name]] for name in ours()}
+    assert jobs["sglang"] == {name: 30000 for name in services() if name.startswith("sglang")}
+    for name, service in ours().items():
+        assert service["environment"]["ASKPIX_METRICS_BIND"] == EVERYWHERE
+        assert "watch" in service["networks"], name
+    source = yaml.safe_load((ROOT / "deploy/grafana/containers.yml").read_text())["datasources"][0]
+    alone = yaml.safe_load((ROOT / "deploy/grafana/provisioning/datasources/askpix.yml").read_text())["datasources"][0]
+    assert source == alone | {"url": "http://prometheus:9090"}
+    dashboards = yaml.safe_load((ROOT / "deploy/grafana/provisioning/dashboards/askpix.yml").read_text())["providers"]
+    mounts = [mount.split(":")[1] for mount in services()["grafana"]["volumes"]]
+    assert dashboards[0]["options"]["path"] in mounts
 
 
 def test_nothing_that_is_defined_is_left_over():

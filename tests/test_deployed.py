@@ -87,7 +87,11 @@ async def store(deployed: Deployed) -> AsyncIterator[Client]:
 def environ(name: str, deployed: Deployed, folder: Path, **rest: str) -> dict[str, str]:
     """The whole environment of a service; its data folder is `folder`."""
     wanted = {each: deployed.place(given(str(value))) for each, value in services()[name]["environment"].items()}
-    wanted |= {"ASKPIX_DATA_DIR": str(folder), **({"ASKPIX_BIND": "127.0.0.1"} if "ASKPIX_BIND" in wanted else {})}
+    wanted |= {
+        "ASKPIX_DATA_DIR": str(folder),
+        "ASKPIX_METRICS_BIND": "127.0.0.1",
+        **({"ASKPIX_BIND": "127.0.0.1"} if "ASKPIX_BIND" in wanted else {}),
+    }
     bare = environment(folder, {})
     return {each: value for each, value in bare.items() if not each.startswith("ASKPIX_")} | wanted | rest
 

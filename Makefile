@@ -32,11 +32,13 @@ test: .venv/dev.stamp  ## all tests in random order, the built wheel included (A
 test-sglang: .venv/dev.stamp .venv-sglang/run.stamp  ## tests against real SGLang on the CPU, in an environment of its own
 	@$(BIN)/python -m pytest tests/sglang $(ARGS)
 
-lint: .venv/dev.stamp  ## ruff, pyright, the import contracts, the ceilings
+lint: .venv/dev.stamp  ## ruff, pyright, the import contracts, the ceilings, compose.yaml and the Dockerfile
 	@$(BIN)/ruff check --quiet --output-format concise .
 	@$(BIN)/ruff format --quiet --check . || { echo "make lint: run $(BIN)/ruff format"; exit 1; }
 	@$(BIN)/pyright
 	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
+	@$(BIN)/hadolint --failure-threshold info Dockerfile
 	@$(BIN)/python -m pytest -q tests/test_ceilings.py tests/test_repository.py
 
 deploy-check: .venv/dev.stamp  ## compose.yaml and the Dockerfile against their rules and the code, without a container

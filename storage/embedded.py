@@ -220,6 +220,7 @@ def open_lock(data_dir: Path, name: str) -> FileIO:
     """The file of a lock, for `try_lock`; closing it frees the lock. Raises StoreUnavailable."""
     folder = data_dir / "locks"
     try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)  # what lies in it is its owner's alone
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return os.fdopen(os.open(folder / f"{name}.lock", os.O_RDWR | os.O_CREAT, 0o600), "r+b", 0)
     except OSError as error:

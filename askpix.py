@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import socket
 import sys
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
@@ -16,35 +15,33 @@ from typing import Annotated, Any, NoReturn, TypeVar
 import typer
 import uvloop
 
+from bots.greeting import engine_up, greet
 from bots.phrases import language_of, say
 from bots.settings import BotSettings, WebSettings
-from inference.embedded import EngineFailed
 from inference.settings import InferenceSettings
+from storage.backup import load, save
 from storage.connection import StoreDown, persist
-from storage.embedded import StoreUnavailable
+from storage.doctor import Finding, alive, examine
 from storage.heartbeat import roles
-from storage.limits import Rules
+from storage.housekeeping import PLATFORMS
 from storage.logs import last_line, setup
+from storage.messages import Refused
 from storage.roles import Role, Supervisor, environment, run_until_signal
-from storage.settings import PREFIX, BadSetting, StorageSettings, check_names, present, read, variables
-from storage.stores import Stores, opened
+from storage.settings import PREFIX, BadSetting, CannotRun, StorageSettings, check_names, present, read, variables
+from storage.stores import Stores, looked_at, opened
 from storage.tasks import end, first_of
 
 SETTINGS = (StorageSettings, InferenceSettings, BotSettings, WebSettings)
-PLATFORMS = ("telegram", "discord")
 START = 300.0  # seconds for the first engine to come up; SGLang takes one or two minutes
 
 T = TypeVar("T")
+Json = Annotated[bool, typer.Option("--json")]
 app = typer.Typer(name="askpix", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
 def _say(code: str, **args: object) -> str:
     environ = os.environ
     return say(language_of(environ.get("LC_ALL") or environ.get("LC_MESSAGES") or environ.get("LANG")), code, **args)
-
-
-def _language() -> str:
-    return _say("language")
 
 
 def _fail(sentence: str, status: int = 1) -> NoReturn:
@@ -68,43 +65,44 @@ def _settings(kind: type[T]) -> T:
         _fail(_say(f"cli.{error.code}", **error.details, meaning=meaning), 2)
 
 
-def _run(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
-    """Run a role or a command until it ends or is told to; what cannot start says so in one sentence."""
+def _run(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]], known: Mapping[type[Exception], str] = {}) -> None:
+    """Run a role or a command until it ends or is told to; what cannot start says so in one sentence.
+
+    `known` are the sentences of its own errors.
+    """
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(run_until_signal(main))
-    except StoreUnavailable as error:
+    except CannotRun as error:
         _fail(_say(f"cli.{error.code}", **error.details))
+    except Refused as error:
+        _fail(_say(error.code, **error.details))
     except StoreDown:
         _fail(_say("cli.store_down"))
+    except tuple(known) as error:
+        _fail(known[type(error)])
 
 
 @app.command()
 def worker() -> None:
     """Run a worker."""
-    from inference.answer import ContextTooSmall
     from inference.main import work
 
     storage, inference = _settings(StorageSettings), _settings(InferenceSettings)
-    setup(storage.log_level, [inference.engine_key or ""])
-    try:
-        _run(partial(work, storage, inference))
-    except ContextTooSmall as error:
-        _fail(_say("cli.context_too_small", context=error.context, least=error.least))
+    setup(storage.log_level, [inference.engine_key or ""], storage.log_format)
+    _run(partial(work, storage, inference))
 
 
 @app.command()
-def engine() -> None:
+def engine(replicas: str | None = None) -> None:
     """Run the engine."""
     from bots.tables import progress
     from inference.main import serve
 
+    os.environ |= {f"{PREFIX}REPLICAS": replicas} if replicas else {}
     storage, inference = _settings(StorageSettings), _settings(InferenceSettings)
-    setup(storage.log_level, [])
-    try:
-        _run(lambda stop: serve(storage, inference, stop, partial(progress, _say)))
-    except EngineFailed as error:
-        _fail(_say(f"cli.{error.code}", detail=error.detail))
+    setup(storage.log_level, [], storage.log_format)
+    _run(lambda stop: serve(storage, inference, stop, partial(progress, _say)))
 
 
 @app.command()
@@ -115,11 +113,8 @@ def telegram() -> None:
     storage, bots = _settings(StorageSettings), _settings(BotSettings)
     if not bots.telegram_token:
         _fail(_say("cli.no_token"))
-    setup(storage.log_level, [bots.telegram_token])
-    try:
-        _run(partial(serve, storage, bots))
-    except BadToken:
-        _fail(_say("cli.bad_token"))
+    setup(storage.log_level, [bots.telegram_token], storage.log_format)
+    _run(partial(serve, storage, bots), {BadToken: _say("cli.bad_token")})
 
 
 @app.command()
@@ -130,20 +125,16 @@ def discord() -> None:
     storage, bots = _settings(StorageSettings), _settings(BotSettings)
     if not bots.discord_token:
         _fail(_say("cli.no_discord_token"))
-    setup(storage.log_level, [bots.discord_token])
-    try:
-        _run(partial(serve, storage, bots))
-    except BadToken:
-        _fail(_say("cli.bad_discord_token"))
-    except NoIntent:
-        _fail(_say("cli.no_intent"))
+    setup(storage.log_level, [bots.discord_token], storage.log_format)
+    known: dict[type[Exception], str] = {BadToken: _say("cli.bad_discord_token"), NoIntent: _say("cli.no_intent")}
+    _run(partial(serve, storage, bots), known)
 
 
 @app.command()
 def web() -> None:
     """Run the page."""
     storage, page = _settings(StorageSettings), _settings(WebSettings)
-    setup(storage.log_level, [page.password or ""])
+    setup(storage.log_level, [page.password or ""], storage.log_format)
     try:  # from now on a browser waits
         listening = socket.create_server((page.bind, page.port))
     except OSError:
@@ -173,15 +164,15 @@ async def _up(storage: StorageSettings, bots: BotSettings, page: WebSettings, st
         wanted = _wanted([name for name in PLATFORMS if getattr(bots, f"{name}_token")], web=page.web)
         supervisor = Supervisor(wanted, storage.data_dir, stores.redis, changed)
 
-        async def greet() -> None:
-            await persist(partial(_greet, stores, bots, page))
+        async def greeted() -> None:
+            await persist(partial(greet, stores, bots, page, _say, _tell))
             await asyncio.Event().wait()
 
         async def stopped() -> None:
             await stop.wait()
             _tell(_say("cli.stopping"))
 
-        await first_of(supervisor.run(), greet(), stopped())
+        await first_of(supervisor.run(), greeted(), stopped())
 
 
 def _wanted(platforms: Sequence[str] = (), *, web: bool = False) -> list[Role]:
@@ -200,46 +191,6 @@ def _wanted(platforms: Sequence[str] = (), *, web: bool = False) -> list[Role]:
     return [Role(name, [*command, name], environment(os.environ, allowed)) for name, allowed in wanted]
 
 
-async def _greet(stores: Stores, bots: BotSettings, page: WebSettings) -> None:
-    """Say that askpix is ready and what to do next; offer the admin link while nobody is admin."""
-    await _engine_up(stores)
-    typer.echo(_say("cli.ready", command=f'{_command()} ask photo.jpg "{_say("cli.try")}"'))
-    model = await stores.health.model()
-    if model and model.demo:
-        typer.echo(_say("cli.demo_model"))
-    limits = stores.limits(Rules(bots.allow, bots.deny, bots.admins, bots.open))
-    for platform in PLATFORMS:
-        if not getattr(bots, f"{platform}_token"):
-            typer.echo(_say(f"cli.no_{platform}"))
-            continue
-        address: str = await _figure(stores, platform)
-        typer.echo(_say(f"cli.ready_{platform}", address=address))
-        if not await limits.has_admin():
-            typer.echo(_say(f"cli.admin_{platform}", address=address, token=await limits.offer_admin()))
-    typer.echo(_say("cli.stop_hint"))
-    if page.web:
-        typer.echo(_say("cli.page", url=await _figure(stores, "page")))
-
-
-def _command() -> str:
-    """How this person calls askpix from here."""
-    return "askpix" if shutil.which("askpix") else os.path.relpath(sys.argv[0])
-
-
-async def _engine_up(stores: Stores) -> None:
-    # Another process comes up: there is no event to wait for.
-    while (await stores.health.service()).reason:  # noqa: ASYNC110 : see above
-        await asyncio.sleep(0.1)
-
-
-async def _figure(stores: Stores, name: str) -> str:
-    while True:
-        for role in await roles(stores.redis):
-            if name in role.figures:
-                return role.figures[name]
-        await asyncio.sleep(0.1)
-
-
 @app.command()
 def ask(
     words: Annotated[list[str], typer.Argument(metavar="[PHOTO]… QUESTION")],
@@ -252,40 +203,31 @@ def ask(
     for photo in photos:
         if not Path(photo).is_file():
             _fail(_say("cli.no_such_file", path=photo))
-    status: list[int] = []
-    _run(partial(_ask, photos, question, go_on, status))
-    raise typer.Exit(status[0] if status else 130)
+    _run(partial(_ask, photos, question, go_on))
+    raise typer.Exit(130)  # it was told to stop
 
 
-async def _ask(photos: list[str], question: str, go_on: bool, status: list[int], stop: asyncio.Event) -> None:
-    from bots.terminal import BadPhoto, Terminal, screen
+async def _ask(photos: list[str], question: str, go_on: bool, stop: asyncio.Event) -> None:
+    from bots.terminal import Screen, Terminal
     from bots.wording import ending
-    from storage.messages import Done, Refused
+    from storage.messages import Done
 
     storage = _settings(StorageSettings)
-    shown = screen(sys.stdout, sys.stderr)
-    async with opened(storage) as stores, _service(stores, storage, shown.progress) as started:
+    screen = Screen(sys.stdout, sys.stderr)
+    async with opened(storage) as stores, _service(stores, storage, screen.progress) as started:
         if not started:
             _fail(_say("cli.service_down", path=storage.data_dir / "logs"))
-        asking = asyncio.create_task(Terminal(stores, shown, _language()).ask(photos, question, go_on=go_on))
-        stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait([asking, stopping], return_when=asyncio.FIRST_COMPLETED)
-        await end([stopping] if asking.done() else [stopping, asking])
-        if asking.cancelled():
-            return
-        try:
-            final = asking.result()
-        except BadPhoto as error:
-            why = _say(error.refusal.code, **error.refusal.details)
-            _fail(_say("cli.bad_photo", path=error.path, why=why))
-        except Refused as error:
-            _fail(_say(error.code, **error.details))
-        if not isinstance(final, Done):
-            typer.echo(ending(_language(), final), err=True)
-        status.append(0 if isinstance(final, Done) else 1)
-        model = await stores.health.model()
-        if model and model.demo and sys.stderr.isatty():
-            typer.echo(_say("cli.demo_model"), err=True)
+
+        async def answered() -> NoReturn:
+            final = await Terminal(stores, screen, _say("language")).ask(photos, question, go_on=go_on)
+            if not isinstance(final, Done):
+                typer.echo(ending(_say("language"), final), err=True)
+            model = await stores.health.model()
+            if model and model.demo and sys.stderr.isatty():
+                typer.echo(_say("cli.demo_model"), err=True)
+            raise typer.Exit(0 if isinstance(final, Done) else 1)
+
+        await first_of(answered(), stop.wait())
 
 
 @asynccontextmanager
@@ -301,7 +243,7 @@ async def _service(stores: Stores, storage: StorageSettings, progress: Callable[
         patience = asyncio.timeout(START)
         with suppress(TimeoutError):
             async with patience:
-                await _engine_up(stores)
+                await engine_up(stores)
         yield not patience.expired()
     finally:
         progress("")
@@ -318,10 +260,66 @@ def settings() -> None:
 
 
 @app.command()
+def status(as_json: Json = False, watch: Annotated[bool, typer.Option("--watch")] = False) -> None:
+    """Show the service's status."""
+    from bots.tables import show_status
+
+    storage = _settings(StorageSettings)
+
+    async def look(stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            show_status(await looked_at(storage), _say("language"), as_json=as_json, clear=watch)
+            if not watch:
+                return
+            await first_of(stop.wait(), asyncio.sleep(1))
+
+    _run(look)
+
+
+@app.command()
+def backup(file: Path) -> None:
+    """Back up what is kept."""
+    _carry(save, file, "cli.backed_up")
+
+
+@app.command()
+def restore(file: Path) -> None:
+    """Restore a backup."""
+    _carry(load, file, "cli.restored")
+
+
+def _carry(how: Callable[[Any, Path], Coroutine[Any, Any, int]], file: Path, code: str) -> None:
+    async def main(_: asyncio.Event) -> None:
+        async with opened(_settings(StorageSettings)) as stores:
+            typer.echo(_say(code, n=await how(stores.redis, file), path=file))
+
+    _run(main)
+
+
+@app.command()
+def doctor(role: Annotated[str | None, typer.Argument()] = None, as_json: Json = False) -> None:
+    """Say what is wrong, and how to mend it."""
+    from bots.tables import show_findings as show
+
+    raise typer.Exit(show(asyncio.run(_examine(role)), _say, as_json=as_json))
+
+
+async def _examine(role: str | None) -> list[Finding]:
+    storage = _settings(StorageSettings)
+    if role:
+        return [await alive(storage, role)]
+    from bots.doctor import examine as of_platforms
+    from inference.doctor import examine as of_engines
+
+    bots, engines = of_platforms(_settings(BotSettings)), of_engines(storage, _settings(InferenceSettings))
+    return [found for each in await asyncio.gather(examine(storage, os.environ), bots, engines) for found in each]
+
+
+@app.command()
 def plan(
     gpu: str | None = None, model: str | None = None, context: int | None = None, users: int | None = None,
     quantization: str | None = None, kv_dtype: str | None = None,
-    as_json: Annotated[bool, typer.Option("--json")] = False,
+    as_json: Json = False,
 ) -> None:  # fmt: skip
     """Plan the GPU's memory."""
     from bots.tables import show_plan
@@ -332,8 +330,8 @@ def plan(
     os.environ.update({PREFIX + name: str(value) for name, value in given if value is not None})
     try:
         found = asyncio.run(planned(_settings(InferenceSettings)))
-    except EngineFailed as error:
-        _fail(_say(f"cli.{error.code}", detail=error.detail), 2)
+    except CannotRun as error:
+        _fail(_say(f"cli.{error.code}", **error.details), 2)
     raise typer.Exit(show_plan(found, _say, as_json=as_json))
 
 

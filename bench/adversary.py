@@ -19,7 +19,7 @@ from typing import NamedTuple
 from bench.proxy import CALM, Weather
 from bench.report import say
 from bench.stage import Stage
-from storage.embedded import try_lock
+from storage.embedded import open_lock, try_lock
 
 ROLES = ("telegram", "discord", "worker", "worker2", "valkey", "llama", "engine")
 NETWORKS = ("telegram", "discord", "engine", "store")
@@ -175,8 +175,7 @@ async def tear(stage: Stage) -> bool:
     """Kill the store's server, and append half of a record that nobody was told of to its log before it is back."""
     if (pid := await stage.pid("valkey")) is None:
         return False
-    lock = os.open(stage.back / "locks" / "server.lock", os.O_RDWR)
-    try:
+    with open_lock(stage.back, "server") as lock:
         os.kill(pid, signal.SIGKILL)
         deadline = time.monotonic() + 2
         while not try_lock(lock, fcntl.LOCK_EX):  # nobody may start another meanwhile: no await in between
@@ -186,6 +185,4 @@ async def tear(stage: Stage) -> bool:
         if logs := [*stage.back.glob("valkey/appendonlydir/*.incr.aof")]:
             with max(logs, key=lambda file: int(file.name.split(".")[-3])).open("ab") as file:
                 file.write(HALF)
-    finally:
-        os.close(lock)
     return True

@@ -16,7 +16,7 @@ from bench.scenes import Outcome, answer_of, open_scene, quantiles
 from bench.stage import until
 from bots.discord_pages import discord_pages
 from bots.splitting import telegram_pages
-from inference.embedded import EmbeddedSettings, read_address, serve
+from inference.embedded import Embedded, keep, read_address
 from inference.engine import Engine, EngineAddress
 from storage.tasks import end
 from tests.canary import canary, number_of
@@ -188,8 +188,7 @@ async def budget(*, quick: bool) -> Outcome:
     """The tokens that we count for a prompt are the engine's own prompt_tokens, exactly, whatever is in it."""
     rounds, chance, apart, photos = 20 if quick else 120, random.Random(3), list[int](), 0
     with tempfile.TemporaryDirectory() as folder:
-        settings = EmbeddedSettings(Path(folder), threads=1, context_tokens=8192)
-        serving = asyncio.create_task(serve(settings))
+        serving = asyncio.create_task(keep(Embedded(Path(folder), threads=1, context_tokens=8192)))
         try:
             await until(lambda: read_address(Path(folder)) or serving.done(), "the engine", 30)
             found = read_address(Path(folder))

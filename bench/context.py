@@ -28,8 +28,9 @@ from PIL import Image
 
 from bench.report import finish, say, target
 from inference.budget import answer_reserve, fit, low_mark
-from inference.engine import SAMPLING, Engine, EngineAddress, EngineError, Generation, Wishes
+from inference.engine import SAMPLING, Engine, EngineAddress
 from inference.prompt import OPENING, SYSTEM, messages, template
+from inference.stream import EngineError, Generation
 from storage.messages import Photo, Turn
 
 WORDS = "the a red green blue large small round square shape house tree left right above below one two photo where"
@@ -177,9 +178,8 @@ async def replay(engine: Engine, script: Script, way: Trim, base: int, context: 
 @asynccontextmanager
 async def served(options: argparse.Namespace) -> AsyncGenerator[Engine]:
     """The engine that is named, or SGLang on this machine's CPU with the demo model."""
-    wishes = Wishes(context=options.context)
     if options.engine:
-        async with Engine(lambda: EngineAddress(options.engine, options.key), wishes) as engine:
+        async with Engine(lambda: EngineAddress(options.engine, options.key), context=options.context) as engine:
             yield engine
         return
     from inference.embedded import DEMO
@@ -190,7 +190,7 @@ async def served(options: argparse.Namespace) -> AsyncGenerator[Engine]:
         server.start()
         try:
             await asyncio.to_thread(server.wait)
-            async with Engine(lambda: server.address, wishes) as engine:
+            async with Engine(lambda: server.address, context=options.context) as engine:
                 yield engine
         finally:
             server.stop()

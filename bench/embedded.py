@@ -23,30 +23,21 @@ from typing import Any
 from bench.gpu.host import Answer, Bench, Card, abreast, content, photo
 from bench.report import cpu_seconds, finish, rss_mb, say
 from bots.photos import prepare
-from inference import engine
-from inference.embedded import DEMO, EmbeddedSettings
-from inference.embedded import Embedded as Child
+from inference import embedded_child, engine
+from inference.embedded import DEMO, Embedded
+from inference.stream import EngineError
 from storage.vision import PixelLimits
 
-# The child as it is, but for what $PARAMS sets on llama.cpp's own parameters.
-CHILD = (
-    "import json, os, xllamacpp; from inference import embedded_child; real = xllamacpp.Server\n"
-    "def server(params):\n"
-    "    for name, value in json.loads(os.environ['PARAMS']).items(): setattr(params, name, value)\n"
-    "    return real(params)\n"
-    "xllamacpp.Server = server; embedded_child.main()"
-)
 SECONDS = float(os.environ.get("SECONDS", "440"))
 RESERVE = 10.0
 
 
 @dataclass(frozen=True)
 class Try:
-    """A change: of our wishes, of llama.cpp's parameters, or of the environment; beside so many busy processes."""
+    """A change: of llama.cpp's parameters, or of the environment; beside so many busy processes."""
 
     name: str
     wishes: dict[str, Any]
-    params: dict[str, Any]
     predicted: str
     env: dict[str, str] = field(default_factory=dict[str, str])
     beside: int = 0
@@ -54,44 +45,45 @@ class Try:
 
 PASSIVE = {"OMP_WAIT_POLICY": "passive"}  # a thread that waits for the others sleeps
 SMALL = (
-    Try("as it is", {}, {}, ""),
-    Try("one slot", {"slots": 1}, {}, "fewer photos/min, the same alone"),
-    Try("two slots", {"slots": 2}, {}, "the same photos/min"),
-    Try("eight slots", {"slots": 8}, {}, "the same photos/min, a later first token"),
-    Try("two threads", {"threads": 2}, {}, "faster on a quiet machine alone"),
-    Try("two threads that sleep", {"threads": 2}, {}, "nearly as fast", PASSIVE),
-    Try("beside two busy processes", {}, {}, "half the photos/min", beside=2),
-    Try("two threads, beside", {"threads": 2}, {}, "ten times slower", beside=2),
-    Try("two threads that sleep, beside", {"threads": 2}, {}, "no slower than one", PASSIVE, 2),
-    Try("ubatch 128", {}, {"n_ubatch": 128}, "no change: a prompt is 100 to 200 tokens"),
-    Try("64 tokens a photo", {"max_tokens": 64}, {}, "first token a third sooner"),
+    Try("as it is", {}, ""),
+    Try("one slot", {"n_parallel": 1}, "fewer photos/min, the same alone"),
+    Try("two slots", {"n_parallel": 2}, "the same photos/min"),
+    Try("eight slots", {"n_parallel": 8}, "the same photos/min, a later first token"),
+    Try("two threads", {"cpuparams.n_threads": 2}, "faster on a quiet machine alone"),
+    Try("two threads that sleep", {"cpuparams.n_threads": 2}, "nearly as fast", PASSIVE),
+    Try("beside two busy processes", {}, "half the photos/min", beside=2),
+    Try("two threads, beside", {"cpuparams.n_threads": 2}, "ten times slower", beside=2),
+    Try("two threads that sleep, beside", {"cpuparams.n_threads": 2}, "no slower than one", PASSIVE, 2),
+    Try("ubatch 128", {"n_ubatch": 128}, "no change: a prompt is 100 to 200 tokens"),
+    Try("64 tokens a photo", {"image_max_tokens": 64}, "first token a third sooner"),
 )
 LARGE = (
-    Try("as it is", {}, {}, ""),
-    Try("128 tokens a photo", {"max_tokens": 128}, {}, "first token in half the time"),
-    Try("64 tokens a photo", {"max_tokens": 64}, {}, "a quarter of the time"),
-    Try("one thread", {"threads": 1}, {}, "half as fast"),
-    Try("two slots", {"slots": 2}, {}, "the same photos/min, sooner for each"),
-    Try("ubatch 256", {}, {"n_ubatch": 256}, "no change"),
-    Try("ubatch 1024", {}, {"n_ubatch": 1024}, "no change"),
+    Try("as it is", {}, ""),
+    Try("128 tokens a photo", {"image_max_tokens": 128}, "first token in half the time"),
+    Try("64 tokens a photo", {"image_max_tokens": 64}, "a quarter of the time"),
+    Try("one thread", {"cpuparams.n_threads": 1}, "half as fast"),
+    Try("two slots", {"n_parallel": 2}, "the same photos/min, sooner for each"),
+    Try("ubatch 256", {"n_ubatch": 256}, "no change"),
+    Try("ubatch 1024", {"n_ubatch": 1024}, "no change"),
 )
 
 
 @asynccontextmanager
 async def served(folder: Path, tried: Try) -> AsyncGenerator[tuple[Bench, dict[str, Any], int]]:
     """(the engine, what was wished for, its process)."""
-    settings = EmbeddedSettings(Path(os.environ["ASKPIX_DATA_DIR"]), folder)
-    wishes = json.loads(Child(settings)._wishes()) | tried.wishes  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] : what askpix says
+    own = Embedded(Path(os.environ["ASKPIX_DATA_DIR"]), folder)._wishes  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] : as it is
+    wishes = own | tried.wishes
+    wishes["n_ctx"] = own["n_ctx"] // own["n_parallel"] * wishes["n_parallel"]
     busy = [await asyncio.create_subprocess_exec(sys.executable, "-c", "while True: pass") for _ in range(tried.beside)]
     child = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", CHILD, stdin=PIPE, stdout=PIPE, stderr=asyncio.subprocess.DEVNULL,
-        env={**os.environ, **tried.env, "PARAMS": json.dumps(tried.params)},
+        sys.executable, "-P", embedded_child.__file__, stdin=PIPE, stdout=PIPE, stderr=asyncio.subprocess.DEVNULL,
+        env={**os.environ, **tried.env},
     )  # fmt: skip
     try:
         assert child.stdin and child.stdout
         child.stdin.write(json.dumps(wishes).encode() + b"\n")
         url = json.loads(await child.stdout.readline() or b'{"url": ""}')["url"]
-        where = engine.EngineAddress(url, wishes["key"])
+        where = engine.EngineAddress(url, wishes["api_keys"][0])
         async with engine.Engine(lambda: where) as client:
             await client.probe()
             yield Bench(where, client, Card()), wishes, child.pid  # pyright: ignore[reportArgumentType] : only `ask` is used
@@ -106,8 +98,9 @@ async def measure(folder: Path, tried: Try, large: bool, first: int) -> dict[str
     begun = time.monotonic()
     async with served(folder, tried) as (bench, wishes, pid):
         ready = time.monotonic() - begun
-        slots, tokens = wishes["slots"], 16 if large else 32
-        limits = PixelLimits(wishes["min_tokens"] * 1024, max(2 * wishes["min_tokens"], wishes["max_tokens"]) * 1024)
+        slots, tokens = wishes["n_parallel"], 16 if large else 32
+        least, most = wishes["image_min_tokens"], wishes["image_max_tokens"]
+        limits = PixelLimits(least * 1024, max(2 * least, most) * 1024)
         amount = 2 if large else 12
         seeds = range(first, first + amount + slots * (1 if large else 6))
         pictures = [prepare(photo(seed)[1], limits).data for seed in seeds]
@@ -142,7 +135,7 @@ async def main() -> None:
     engine.SAMPLING["ignore_eos"] = True  # weights may be random, and every answer is to be as long
     results: dict[str, Any] = {}
     longest = 0.0
-    for number, tried in enumerate((*tries, Try("as it is, again", {}, {}, "as the first"))):
+    for number, tried in enumerate((*tries, Try("as it is, again", {}, "as the first"))):
         begun = time.monotonic()
         if begun + 1.5 * longest + RESERVE > end:
             results[tried.name] = "no time"
@@ -150,7 +143,7 @@ async def main() -> None:
         results[tried.name] = {"predicted": tried.predicted}
         try:
             results[tried.name] |= await measure(folder, tried, large, 1000 * number)
-        except (engine.EngineError, ValueError) as error:  # the other tries are measured all the same
+        except (EngineError, ValueError) as error:  # the other tries are measured all the same
             results[tried.name]["failed"] = f"{type(error).__name__}: {error}"
         longest = max(longest, time.monotonic() - begun)
         say(f"{tried.name}: {results[tried.name]}")

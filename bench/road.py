@@ -59,6 +59,8 @@ class Bench:
     data_dir: Path
     photo: bytes = field(default_factory=lambda: encoded(1280, 960, "JPEG"))
     pause: float = PAUSE
+    settings: dict[str, str] = field(default_factory=dict[str, str])
+    command: tuple[str, ...] = ("-m", "askpix")
     first_words: list[float] = field(default_factory=list[float])
     people: int = 0
 
@@ -127,9 +129,15 @@ class Bench:
 @asynccontextmanager
 async def running(bench: Bench, roles: Sequence[str]) -> AsyncGenerator[dict[str, int]]:
     """The roles as `askpix up` runs them, ready; yields their process ids. Raises RoleDied on leaving."""
-    own = {"DATA_DIR": str(bench.data_dir), "OPEN": "1", "ENGINE_URL": bench.engine.url, **bench.door.settings()}
+    own = {
+        "DATA_DIR": str(bench.data_dir),
+        "OPEN": "1",
+        "ENGINE_URL": bench.engine.url,
+        **bench.door.settings(),
+        **bench.settings,
+    }
     env = environment(os.environ, frozenset()) | {f"ASKPIX_{name}": value for name, value in own.items()}
-    command = [sys.executable, "-P", "-m", "askpix"]
+    command = [sys.executable, "-P", *bench.command]
     pids: dict[str, int] = {}
     failed: list[str] = []
     ready = asyncio.Event()

@@ -17,6 +17,8 @@ from storage.messages import Ask, Refused
 from storage.queue import Found
 from storage.stores import Stores
 
+ADMIN_FIRST = 1_000_000  # turns in line that an admin's question jumps ahead
+
 
 class Asking:
     """Makes one platform's asks."""
@@ -56,21 +58,29 @@ class Asking:
                 if await self._ask_anew(messages, found, refused):
                     return
         started, lane = time.time(), await self._stores.people.of(lead.person)
-        _, epoch = await asyncio.gather(
-            self._limits.take(lane), self._stores.history.enter(lead.person, lead.conversation)
+        counted = lane, lead.id, sum(len(message.photos) for message in messages) + len(lead.quote_photos)
+        admin, epoch = await asyncio.gather(
+            self._limits.take(*counted, lead.person), self._stores.history.enter(lead.person, lead.conversation)
         )
-        asked = await self._questions.read(messages, None, refused)
-        ask = asked.on(Ask(
-            id=lead.id, person=lead.person, conversation=lead.conversation, lane=lane,
-            outbox=self._surface.platform, where=lead.where, language=lead.language, asked_at=started, epoch=epoch,
-        ))  # fmt: skip
-        if await self._stores.queue.enqueue(ask):
+        try:
+            asked = await self._questions.read(messages, None, refused)
+            ask = asked.on(Ask(
+                id=lead.id, person=lead.person, conversation=lead.conversation, lane=lane,
+                outbox=self._surface.platform, where=lead.where, language=lead.language, asked_at=started, epoch=epoch,
+            ))  # fmt: skip
+            self._stores.health.metrics.asks.labels(self._surface.platform).inc()
+            fresh = await self._stores.queue.enqueue(ask, priority=ADMIN_FIRST if admin else 0)
+        except Refused:
+            await self._limits.give_back(*counted)
+            raise
+        if fresh:
             self._delivery.follow(ask)
         else:  # enqueued before a crash, or before the store's answer was lost
             await self._delivery.resume(ask.id)
 
     async def _refuse(self, message: Incoming, refusal: Refused) -> None:
         """Say why something cannot be taken: of an album each reason once, also when its messages come apart."""
+        self._stores.health.metrics.refusals.labels(refusal.code).inc()
         replies, once = self._stores.replies, message.album and not message.edited
         if once and await replies.mark(message.id, 0, refusal.code):
             return
@@ -90,9 +100,10 @@ class Asking:
         if asked.turn == structs.replace(former, ask=""):  # read twice, or nothing was changed
             await self._delivery.resume(lead.id)
             return True
-        if edited:
-            await self._limits.take(await self._stores.people.of(lead.person))
         ask = asked.on(structs.replace(found.ask, asked_at=time.time()))
+        if edited:
+            lane = await self._stores.people.of(lead.person)
+            await self._limits.take(lane, f"{lead.id}:{found.fence}", len(ask.photos()), lead.person)
         answer = await self._stores.queue.amend(ask, found.fence, newest=edited)
         if answer == "older":
             raise Refused("edit_old")

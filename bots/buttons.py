@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from contextlib import suppress
 
 from msgspec import structs
 
 from bots import pointing
+from bots.confined import confined
 from bots.delivery import Delivery
 from bots.extracts import page_html
 from bots.phrases import say
@@ -18,6 +18,8 @@ from storage.limits import Limits
 from storage.messages import Ask, Refused
 from storage.queue import Found
 from storage.stores import Stores
+
+CELLS = tuple(f"cell{number}" for number in range(1, 10))  # of the nine parts of a photo
 
 
 class Buttons:
@@ -57,10 +59,10 @@ class Buttons:
             case "file" | "code" as code:
                 answer = await self._stores.history.answer(ask)
                 return await self._send(found.ask, answer.text, code) if answer else "button.unknown"
-            case "closer":
+            case "closer" if ask.photos():
                 return await self._closer(incoming, ask)
-            case cell if cell.startswith("cell"):
-                return await self._look(incoming, ask, int(cell[4:]))
+            case cell if cell in CELLS and ask.photos():
+                return await self._look(incoming, ask, CELLS.index(cell) + 1)
             case _:
                 return "button.unknown"
 
@@ -72,18 +74,19 @@ class Buttons:
             files = result.files or ((say(ask.language, "file_name"), text.encode()),)
             sent = [await tools.send_file(ask.where, *file) for file in files]
             return "button.file" if all(sent) else "button.unknown"
-        for page in self._surface.pages(fenced(page_html(text) or text, "html")):
+        written = page_html(text)
+        for page in self._surface.pages(fenced(written, "html")) if written else ():
             await tools.show(ask.where, page)
-        return "button.code"
+        return "button.code" if written else "button.unknown"
 
     async def _closer(self, incoming: Incoming, ask: Ask) -> str:
         """Show the photo in nine numbered parts, each with its button."""
         tools, photo = self._delivery.tools, ask.photos()[0]
-        data = await self._stores.images.original(ask.person, photo)
+        data = await tools.results.best(ask.person, photo, whole=True)
         if not data:
             return "original_gone"
-        parts = [Button(f"cell{number}", str(number)) for number in range(1, 10)]
-        picture, where = await asyncio.to_thread(pointing.grid, data), incoming.where
+        parts = [Button(code, code[-1]) for code in CELLS]
+        picture, where = await confined(pointing.grid, data), incoming.where
         message = await tools.send_file(where, *pictured(say(incoming.language, "file_grid"), picture), parts)
         await self._stores.replies.remember(ask, where, message)
         return "button.choose"
@@ -92,14 +95,17 @@ class Buttons:
         """Ask the same about one part of the photo."""
         if not await self._limits.admits(incoming.person, *incoming.chats):
             return "button.not_yours"
-        part = await self._delivery.tools.results.part(ask, ask.photos()[0], pointing.cell(number))
-        if not part:
-            return "original_gone"
-        await self._limits.take(await self._stores.people.of(incoming.person))
+        part = await self._delivery.tools.results.part(ask, ask.photos()[0], pointing.cell(number), 0)
+        counted = await self._stores.people.of(incoming.person), incoming.id, 1
+        await self._limits.take(*counted, incoming.person)
         epoch = await self._stores.history.enter(ask.person, ask.conversation)
         fresh = structs.replace(part, id=incoming.id, where=incoming.where, asked_at=time.time(), epoch=epoch)
-        if await self._stores.queue.enqueue(fresh):
-            self._delivery.follow(fresh)
+        try:
+            if await self._stores.queue.enqueue(fresh):
+                self._delivery.follow(fresh)
+        except Refused:
+            await self._limits.give_back(*counted)
+            raise
         return "button.looking"
 
     async def _again(self, incoming: Incoming, found: Found) -> str:
@@ -110,7 +116,8 @@ class Buttons:
         photos = [photo.sha256 for photo in found.ask.photos()]
         if None in await self._stores.images.get(found.ask.person, photos):
             return "photo_gone"  # the answer that is there is better than none
-        await self._limits.take(await self._stores.people.of(incoming.person))
+        lane = await self._stores.people.of(incoming.person)
+        await self._limits.take(lane, f"{found.ask.id}:{found.fence}", len(photos), incoming.person)
         where = found.ask.where
         if where.via and incoming.person == found.ask.person:  # the former way may have passed
             where = structs.replace(where, chat=incoming.where.chat, via=incoming.where.via)

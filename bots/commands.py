@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from msgspec import structs
 
+from bots.admin import Admin
 from bots.delivery import Delivery
 from bots.photos import MAX_MEGABYTES
 from bots.phrases import say
@@ -15,7 +16,7 @@ from bots.tasks import TASKS
 from storage.limits import Limits
 from storage.stores import Stores
 
-NAMES = ("new", "stop", "context", "forget", "link", "help")  # the menu, in its order
+NAMES = ("new", "stop", "context", "usage", "forget", "link", "help")  # the menu, in its order
 IN_GROUPS = ("ask", *TASKS, *NAMES)
 SETTLED = 2.0  # seconds from coming into a chat until we know if it is one of ours that moved
 
@@ -27,6 +28,7 @@ class Commands:
         self._stores = stores
         self._limits = limits
         self._delivery = delivery
+        self.admin = Admin(stores, limits, delivery)
 
     async def admits(self, incoming: Incoming) -> bool:
         """Whether this message goes on. A stranger is told once a day, in private; a group hears nothing."""
@@ -55,7 +57,7 @@ class Commands:
         (incoming,) = await self.at_home([incoming])
         cancel, aliases = self._stores.queue.cancel, await self._stores.people.aliases(incoming.person)
         # In every lane: until they were joined, each had one of its own.
-        return sum([await cancel(lane, conversation=incoming.conversation) for lane in aliases])
+        return sum([await cancel(lane, conversation=each) for lane in aliases for each in incoming.conversations])
 
     async def run(self, incoming: Incoming, stopped: int = 0) -> bool:
         """Do what a command says; False when the message is no command. `stopped`: how many were stopped for it."""
@@ -63,7 +65,7 @@ class Commands:
             case "":
                 return False
             case "new":
-                await self._stores.history.restart(incoming.conversation)
+                await asyncio.gather(*map(self._stores.history.restart, incoming.conversations))
                 await self._say(incoming, "command.new")
             case "stop":
                 stopped += await self.stop(incoming)
@@ -111,8 +113,8 @@ class Commands:
 
     async def _context(self, incoming: Incoming) -> None:
         """What the engine was given of this conversation last, and what had to go."""
-        view = await self._stores.history.view(incoming.conversation)
-        if not view:
+        views = [await self._stores.history.view(each) for each in incoming.conversations]
+        if not (view := views[0] or views[1]):
             await self._say(incoming, "command.context_empty")
             return
         percent = min(100, 100 * view.tokens // view.budget)
@@ -147,6 +149,8 @@ class Commands:
             words.append(
                 say(incoming.language, f"command.{demo}", model=model.name, pixels=pixels, limit=MAX_MEGABYTES)
             )
+        if await self._limits.is_admin(incoming.person):
+            words.append(say(incoming.language, "command.help_admin"))
         await self._delivery.tools.say(incoming.where, "\n\n".join(words))
 
     async def _say(self, incoming: Incoming, code: str, **args: str) -> None:

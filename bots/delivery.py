@@ -11,12 +11,14 @@ from collections.abc import Coroutine
 from contextlib import suppress
 
 from bots.files import Files
-from bots.follower import Follower, Tools
+from bots.follower import Follower
 from bots.pace import Pace
 from bots.results import Results
 from bots.surface import Surface, SurfaceError
+from bots.tools import Tools
 from storage.connection import forever
 from storage.health import Service
+from storage.logs import about
 from storage.messages import Address, Ask, Queued, Waiting
 from storage.replies import Finished
 from storage.stores import Stores
@@ -39,9 +41,8 @@ class Delivery:
         self._queue = stores.queue
         self._health = stores.health
         self._outbox = surface.platform
-        files = Files(surface, stores)
-        results = Results(files, stores)
-        self.tools = Tools(surface, stores.replies, stores.queue, Pace(), files, results, self._outbox)
+        files = Files(surface.fetch, stores)
+        self.tools = Tools(surface, stores.replies, stores.queue, Pace(), files, Results(files, stores))
         self._followers: dict[str, Follower] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._ways: dict[str, Address] = {}  # in which people spoke to us last
@@ -130,6 +131,8 @@ class Delivery:
             follower.status(None)
             if typing and not follower.text:
                 self._spawn(self._adorn(self._surface.typing(follower.ask.where)))
+        elif service.paused:
+            follower.status(Waiting("paused"))
         elif asyncio.get_running_loop().time() - follower.since > SETTLE:
             follower.status(Queued(place, service.eta(place)))
 
@@ -152,6 +155,7 @@ class Delivery:
         self._spawn(self._follow(follower))
 
     async def _follow(self, follower: Follower) -> None:
+        about(follower.ask.id)
         try:
             await follower.run()
         except Exception as error:  # the last guard: one reply's bug must not stop the others; it stays in the outbox

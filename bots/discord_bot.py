@@ -57,11 +57,11 @@ T = TypeVar("T")
 
 RATE = Rate(4, 1.3)  # Discord takes five calls in five seconds of a channel, and of an interaction
 TOKEN_LIFE = timedelta(minutes=14, seconds=30)  # of an interaction's 15: a call may wait
-# Unknown webhook, invalid token, unknown interaction, the five messages of one that is only its user's are used up
 RIGHTS = discord.Permissions(  # that the invitation asks for: a server may give them to nobody otherwise
     view_channel=True, send_messages=True, send_messages_in_threads=True, read_message_history=True, attach_files=True,
     add_reactions=True,
 )  # fmt: skip
+# Unknown webhook, invalid token, unknown interaction, the five messages of one that is only its user's are used up
 _TOKEN_OVER = (10015, 50027, 10062, 40094)
 _UNKNOWN_MESSAGE = 10008
 _SIGNS = {"seen": "👀", "done": "👌"}
@@ -162,6 +162,12 @@ class DiscordSurface:
             with _mapped():
                 await self._client.acknowledged(via.interaction)
                 await self._hook(via).send(text, ephemeral=True)
+
+    async def direct(self, person: str) -> Address:
+        """The channel of our direct messages."""
+        with _mapped():
+            channel = await self._client.create_dm(discord.Object(int(person.rpartition(":")[2])))
+        return Address(PLATFORM, str(channel.id))
 
     async def _send(self, where: Address, nonce: str, **content: Any) -> str:
         via = Via.read(where.via)

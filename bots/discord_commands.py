@@ -7,6 +7,7 @@ from typing import Any, cast
 import discord
 from discord import app_commands
 
+from bots.admin import ADMIN_NAMES, WITH_ARGUMENT
 from bots.commands import NAMES
 from bots.phrases import phrases, say
 from bots.tasks import TASKS, Task
@@ -60,10 +61,13 @@ def _task(client: Any, task: Task) -> app_commands.Command[Any, ..., None]:
 def commands(client: Any) -> list[Any]:
     """All of them; what is said with one goes to the client's `ask`, `command` or `menu`."""
 
-    @app_commands.rename(code=_named("discord.name_code"))
-    @app_commands.describe(code=_named("discord.code"))
-    async def coded(interaction: discord.Interaction, code: str = "") -> None:
-        await client.command(interaction, str(cast("Any", interaction.command).name), code)
+    def argued(what: str) -> Any:
+        @app_commands.rename(argument=_named(f"discord.name_{what}"))
+        @app_commands.describe(argument=_named(f"discord.{what}"))
+        async def run(interaction: discord.Interaction, argument: str = "") -> None:
+            await client.command(interaction, str(cast("Any", interaction.command).name), argument)
+
+        return run
 
     async def plain(interaction: discord.Interaction) -> None:
         await client.command(interaction, str(cast("Any", interaction.command).name))
@@ -83,7 +87,8 @@ def commands(client: Any) -> list[Any]:
     async def menu(interaction: discord.Interaction, message: discord.Message) -> None:
         await client.menu(interaction, message)
 
-    simple = [_described(name, coded if name in WITH_CODE else plain) for name in dict.fromkeys((*NAMES, *WITH_CODE))]
+    takes = {name: argued("code" if name in WITH_CODE else "argument") for name in (*WITH_CODE, *WITH_ARGUMENT)}
+    simple = [_described(name, takes.get(name, plain)) for name in dict.fromkeys((*NAMES, *WITH_CODE, *ADMIN_NAMES))]
     return [
         _described("ask", ask), *(_task(client, task) for task in TASKS.values()), *simple,
         app_commands.ContextMenu(name=_named("discord.name_menu"), callback=menu),

@@ -119,7 +119,7 @@ def _written(kind: str, entity: MessageEntity, units: str, start: int, end: int,
 
 def _linked(url: str, shown: str) -> tuple[str, str]:
     """Discord hides an address behind words only, and in <> it unfolds nothing."""
-    url = re.sub(r"[\s<>()`\\]", lambda found: quote(found[0]), url.strip("<>"))
+    url = re.sub(r"[\s<>()`\\]", lambda found: quote(found[0]), url)
     if len(url) > URL_LIMIT or url in shown:
         return "", ""
     if not re.match("https?://", url):

@@ -10,7 +10,7 @@ import discord
 
 from bots.files import READABLE
 from bots.phrases import language_of
-from bots.surface import FileRef, Incoming
+from bots.surface import ALONE, FileRef, Incoming
 from storage.messages import Address
 
 PLATFORM = "discord"
@@ -51,9 +51,11 @@ def of_interaction(interaction: discord.Interaction[Any], seen: str, **said: Any
     """An interaction, `said` being what it says in the terms of Incoming."""
     channel, user, via = str(interaction.channel_id), str(interaction.user.id), Via.of(interaction, seen)
     message = str(interaction.message.id) if "button" in said and interaction.message else ""
+    # What one alone was shown must not come up in an answer for everybody. A command is for both.
+    apart = ALONE if seen == "private" and not ("command" in said or interaction.context.dm_channel) else ""
     return Incoming(
         id=f"{PLATFORM}:{channel}:{interaction.id}", person=f"{PLATFORM}:{user}",
-        conversation=f"{PLATFORM}:{channel}:{user}", language=language_of(interaction.locale.value),
+        conversation=f"{PLATFORM}:{channel}:{user}{apart}", language=language_of(interaction.locale.value),
         where=Address(PLATFORM, channel, message, group=not interaction.context.dm_channel, via=str(via)),
         press=str(via._replace(seen="whisper")), server=str(interaction.guild_id or ""), **said,
     )  # fmt: skip

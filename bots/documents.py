@@ -19,7 +19,7 @@ from unicodedata import normalize
 from PIL import Image
 
 from bots.confined import confined
-from bots.photos import DAMAGE, Prepared, named, prepare
+from bots.photos import DAMAGE, Prepared, encode, named, prepare
 from bots.phrases import say
 from storage.messages import Record, Refused
 from storage.vision import TOKEN_PIXELS, PixelLimits, fit, share
@@ -29,6 +29,7 @@ _PAGE_LETTERS = 20_000
 _FEW_LETTERS = 60  # a page with fewer is a scan, a slide or a drawing: its picture says more
 _PICTURE_TOKENS = 800  # an A4 page of 750x1060 px: print of 10 points is 12 px high
 _LEAD_TOKENS = 8  # "[Page 117]" and what parts it from the next
+_MAX_SCALE = 3  # px for each 1/72 inch
 _MAX_RATIO = 20  # thinner pages are drawn broader
 _TIFF_PIXELS = 34_000_000
 
@@ -42,7 +43,8 @@ _SPAN = r"(\d{1,4})(?:\s*(?:-|–|to|到|至)\s*(\d{1,4}))?"
 _NAMED = re.compile(rf"\b(?:pages?|pp?\.?)\s*{_SPAN}|第\s*{_SPAN}\s*[页頁]|last page|最后一页|最後一頁", re.IGNORECASE)
 
 Picture = tuple[int, bytes, str, int, int]  # the page, bytes, mime, width and height in px
-Draw = Callable[[int, PixelLimits], bytes]
+Drawn = tuple[bytes, str, int, int]  # its last four
+Draw = Callable[[int, PixelLimits], Drawn | None]  # None of a page that is damaged
 
 
 class Read(NamedTuple):
@@ -108,7 +110,7 @@ def chosen(data: bytes, question: str, context: int, min_pixels: int, max_pixels
         # A page that is asked for by its number may be asked for its figures.
         shown += [number for number in told if number in asked][: max(0, left // picture - len(shown))]
         limits = share(limits, len(shown), 2 * (left - _LEAD_TOKENS * len(shown))) if shown else limits
-        pictures = [(number, *_prepared(drawn, limits)) for number in sorted(shown) if (drawn := draw(number, limits))]
+        pictures = [(number, *drawn) for number in sorted(shown) if (drawn := draw(number, limits))]
     if not told and not pictures:
         raise Refused("document_broken")
     return Chosen(told, pictures, len(texts), scripts)
@@ -178,16 +180,16 @@ def _terms(text: str) -> list[str]:
 def _pdf(data: bytes) -> Generator[tuple[list[str], Draw, bool]]:
     pdfium: Any = importlib.import_module("pypdfium2")  # in the child only; it has no types
 
-    def draw(number: int, limits: PixelLimits) -> bytes:
+    def draw(number: int, limits: PixelLimits) -> Drawn | None:
         try:
             page = pdf[number - 1]
         except pdfium.PdfiumError:
-            return b""
-        return _drawn(pdfium, pdf, page, limits)
+            return None
+        return _drawn(pdfium, page, limits)
 
     try:
         with pdfium.PdfDocument(data) as pdf:
-            pdf.init_forms()  # what was filled in is drawn with the page
+            pdf.init_forms()
             _countable(len(pdf))
             scripts = pdfium.raw.FPDFDoc_GetJavaScriptActionCount(pdf) > 0 or _SCRIPTS.search(data) is not None
             yield [_text(pdfium, pdf, number) for number in range(len(pdf))], draw, scripts
@@ -206,50 +208,49 @@ def _countable(pages: int) -> None:
 def _text(pdfium: Any, pdf: Any, index: int) -> str:
     """A page's text; none of a page that is damaged."""
     try:
-        text = pdf[index].get_textpage().get_text_bounded()
+        page = pdf[index]
+        if page.formenv:  # what was filled in becomes part of the page
+            page.flatten()
+            page.close()
+            page = pdf[index]
+        text = page.get_textpage().get_text_bounded()
     except pdfium.PdfiumError:
         return ""
     text = _NO_TEXT.sub("", text.replace("\r\n", "\n"))
     return normalize("NFC", re.sub(r"[^\S\n]+", " ", text)).strip()[:_PAGE_LETTERS]
 
 
-def _drawn(pdfium: Any, pdf: Any, page: Any, limits: PixelLimits) -> bytes:
+def _drawn(pdfium: Any, page: Any, limits: PixelLimits) -> Drawn:
     """A picture of a page at the size that the model sees, however large or thin its paper is."""
     sides: list[float] = page.get_size()
-    across, down = (math.ceil(max(side, max(sides) / _MAX_RATIO, 1)) for side in sides)
-    width, height = fit(across, down, limits)
+    across, down = (max(side, max(sides) / _MAX_RATIO, 1) for side in sides)
+    scale = min(_MAX_SCALE, math.sqrt(limits.max_pixels / (across * down)))
+    width, height = fit(math.ceil(across * scale), math.ceil(down * scale), limits)
     bitmap = pdfium.PdfBitmap.new_native(width, height, pdfium.raw.FPDFBitmap_BGRx)
     bitmap.fill_rect((255, 255, 255, 255), 0, 0, width, height)
-    place = bitmap, page, 0, 0, width, height, 0, pdfium.raw.FPDF_ANNOT
-    pdfium.raw.FPDF_RenderPageBitmap(*place)
-    if pdf.formenv:
-        pdfium.raw.FPDF_FFLDraw(pdf.formenv, *place)
-    file = io.BytesIO()
-    bitmap.to_pil().convert("RGB").save(file, "BMP")
-    return file.getvalue()
+    pdfium.raw.FPDF_RenderPageBitmap(bitmap, page, 0, 0, width, height, 0, pdfium.raw.FPDF_ANNOT)
+    return *encode(bitmap.to_pil().convert("RGB")), width, height
 
 
 @contextmanager
 def _tiff(data: bytes) -> Generator[tuple[list[str], Draw, bool]]:
     """Every page is a picture."""
 
-    def draw(number: int, _: PixelLimits) -> bytes:
+    def draw(number: int, limits: PixelLimits) -> Drawn:
         image.seek(number - 1)
         if image.width * image.height > _TIFF_PIXELS:
             raise Refused("too_many_pixels", limit=_TIFF_PIXELS // 1_000_000)
         file = io.BytesIO()
         image.save(file, "TIFF", compression=None)
-        return file.getvalue()
+        ready = prepare(file.getvalue(), limits)
+        return ready.data, ready.photo.mime, ready.photo.width, ready.photo.height
 
     try:
         with Image.open(io.BytesIO(data), formats=["TIFF"]) as image:
             pages = getattr(image, "n_frames", 1)
             _countable(pages)
             yield [""] * pages, draw, False
+    except Image.DecompressionBombError as error:
+        raise Refused("too_many_pixels", limit=_TIFF_PIXELS // 1_000_000) from error
     except DAMAGE as error:
         raise Refused("document_broken") from error
-
-
-def _prepared(picture: bytes, limits: PixelLimits) -> tuple[bytes, str, int, int]:
-    ready = prepare(picture, limits)
-    return ready.data, ready.photo.mime, ready.photo.width, ready.photo.height

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from weakref import WeakValueDictionary
 
 from msgspec import structs
 
 from bots import documents, videos
+from bots.confined import confined
 from bots.photos import MAX_MEGABYTES, Prepared, has_several, kind_of, prepare
-from bots.surface import FileRef, Incoming, Surface, SurfaceError, Unreachable
+from bots.surface import FileRef, Incoming, SurfaceError, Unreachable
 from storage.health import Room
 from storage.logs import describe
 from storage.messages import Note, Photo, Refused
@@ -20,7 +22,8 @@ from storage.vision import PixelLimits
 
 log = logging.getLogger(__name__)
 
-DOWNLOADS = 8  # at once; each may hold 20 MB and a decoded picture
+DOWNLOADS = 8  # at once; each may hold 20 MB
+OWN = 6  # of one person: a hostile file holds its place for a minute
 DOWNLOAD_TRIES = 5
 SEVERAL = ("GIF", "WEBP", "PNG", "TIFF")  # kinds that may hold more than one picture
 READABLE = ("image/", "video/", "application/pdf", "application/octet-stream")  # what the last one is, is seen later
@@ -36,12 +39,13 @@ class Got:
 
 
 class Files:
-    """One platform's files."""
+    """One platform's files; `fetch` brings their bytes as Surface.fetch does."""
 
-    def __init__(self, surface: Surface, stores: Stores) -> None:
-        self._surface = surface
+    def __init__(self, fetch: Callable[[FileRef], Awaitable[bytes]], stores: Stores) -> None:
+        self._from = fetch
         self._stores = stores
         self._downloads = asyncio.Semaphore(DOWNLOADS)
+        self._own: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
     async def get(
         self, message: Incoming, file: FileRef, room: Room, known: Mapping[str, Sequence[Photo]], question: str
@@ -75,7 +79,7 @@ class Files:
 
     async def store(self, person: str, data: bytes, limits: PixelLimits) -> Photo:
         """Prepare a photo and keep it; what it was shrunk from is kept for a day, where there is room."""
-        prepared = await asyncio.to_thread(prepare, data, limits)
+        prepared = await confined(prepare, data, limits)
         await self._stores.images.put(person, prepared.photo, prepared.data)
         if prepared.photo.full:
             await self._stores.images.put_original(person, prepared.photo, data)
@@ -88,9 +92,10 @@ class Files:
             raise Refused("video_too_long", limit=videos.MAX_SECONDS // 60)
         if file.mime and not file.mime.startswith(READABLE):
             raise Refused("unsupported_image", kind=file.mime.rpartition("/")[2])
+        own = self._own.setdefault(message.person, asyncio.Semaphore(OWN))
         for attempt in range(DOWNLOAD_TRIES):
             await asyncio.sleep(0.25 * 2**attempt if attempt else 0)  # outside: who waits for a retry holds no download
-            async with self._downloads:
+            async with own, self._downloads:
                 data = await self._fetch(file)
                 if data is not None:
                     return await self._read(message, data, room, question)
@@ -99,7 +104,7 @@ class Files:
     async def _fetch(self, file: FileRef) -> bytes | None:
         """A file's bytes; None when another try may give them."""
         try:
-            return await self._surface.fetch(file)
+            return await self._from(file)
         except Unreachable as error:
             log.warning("a download failed: %s", describe(error))
             return None
@@ -108,7 +113,7 @@ class Files:
 
     async def _read(self, message: Incoming, data: bytes, room: Room, question: str) -> Got:
         kind = kind_of(data)
-        several = kind in SEVERAL and await asyncio.to_thread(has_several, data, kind)
+        several = kind in SEVERAL and await confined(has_several, data, kind)
         if kind == "PDF" or (kind == "TIFF" and several):
             return await self._document(message, data, room, question)
         if kind == "video" or several:

@@ -5,78 +5,39 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 from msgspec import structs
 
 from bots.extracts import plain
-from bots.files import Files
-from bots.pace import Pace
 from bots.phrases import say
-from bots.results import Result, Results
-from bots.surface import Button, Closed, Flooded, Gone, Later, Moved, Page, Surface, SurfaceError, Unfit, Unreachable
-from bots.tasks import TASKS, UNREAD
+from bots.results import Result
+from bots.surface import Button, Closed, Flooded, Gone, Later, Moved, Page, SurfaceError, Unfit, Unreachable
+from bots.tasks import UNREAD, form
+from bots.tools import FIRST_BACKOFF, LONGEST_BACKOFF, Tools
 from bots.wording import ending, waiting
 from storage.connection import persist
-from storage.messages import Address, Ask, Cancelled, Delta, Done, Event, Queued, Started, Waiting
-from storage.queue import Queue
-from storage.replies import Finished, Replies
+from storage.messages import (
+    Address,
+    Ask,
+    Cancelled,
+    Delta,
+    Done,
+    Event,
+    Failed,
+    Queued,
+    Refused,
+    Started,
+    Turn,
+    Waiting,
+)  # fmt: skip
+from storage.replies import Finished
 
 log = logging.getLogger(__name__)
 
-FIRST_BACKOFF, LONGEST_BACKOFF = 0.5, 30.0  # seconds between tries while the platform is unreachable
 LONG_WAIT = 60.0  # seconds in line after which a message of its own says that the answer is there: edits do not notify
-
-
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """What every follower of one outbox shares."""
-
-    surface: Surface
-    replies: Replies
-    queue: Queue
-    pace: Pace
-    files: Files
-    results: Results
-    outbox: str
-
-    async def say(self, where: Address, text: str) -> None:
-        """Send one sentence, within the chat's rate."""
-        await self.show(where, Page(text))
-
-    async def show(self, where: Address, page: Page) -> None:
-        """Send a message that is no slot, within the chat's rate; tried until the platform takes or refuses it."""
-        backoff = FIRST_BACKOFF
-        while True:
-            await self.pace.turn(where.bucket, self.surface.rate(where))
-            try:
-                await self.surface.place(where, page)
-                return
-            except Flooded as flood:
-                self.pace.flooded(where.bucket, flood.seconds)
-            except Moved as moved:
-                where = where.moved(moved.chat)
-            except Unreachable:
-                await asyncio.sleep(backoff)
-                backoff = min(2 * backoff, LONGEST_BACKOFF)
-            except SurfaceError as error:
-                log.info("%s cannot be told: %s", where.chat, type(error).__name__)
-                return
-
-    async def send_file(self, where: Address, name: str, data: bytes, buttons: Sequence[Button] = ()) -> str:
-        """Send a file; returns its message, "" when it is not known to have arrived."""
-        while True:
-            await self.pace.turn(where.bucket, self.surface.rate(where))
-            try:
-                return await self.surface.send(where, name, data, buttons)
-            except Flooded as flood:
-                self.pace.flooded(where.bucket, flood.seconds)
-            except SurfaceError as error:
-                log.info("%s: a file cannot be sent: %s", where.chat, type(error).__name__)
-                return ""
 
 
 class Follower:
@@ -129,7 +90,7 @@ class Follower:
         """The reply is final; False when its ask was asked anew since."""
         if final.fence < self.fence:
             return False
-        self.final = final
+        self.final, self._result = final, None  # it may come in place of a former one, before `redo` does
         self._ended.set()
         self._changed.set()
         return True
@@ -137,10 +98,12 @@ class Follower:
     def redo(self, ask: Ask, fence: int) -> None:
         """The ask is asked anew: what was shown of lower fences is dead."""
         self.ask = ask
-        if fence < self.fence or (self.final and fence <= self.final.fence):
-            return  # it was claimed, or even closed, before its asker's process came to tell us
-        self.fence, self.text, self.final, self._result = fence, b"", None, None
-        self._status, self._offer_file, self._closed, self._plain, self.seen = None, False, False, False, False
+        if self.final and fence <= self.final.fence:
+            return  # it was even closed before its asker's process came to tell us
+        if fence >= self.fence:  # else it was claimed by then, and this is its text
+            self.fence, self.text, self._status = fence, b"", None
+        self.final, self._result = None, None
+        self._offer_file, self._closed, self._plain, self.seen = False, False, False, False
         self._ended.clear()
         self._changed.set()
 
@@ -177,7 +140,7 @@ class Follower:
                 if self._next():  # the file is offered by a button
                     self._changed.set()
                     continue
-            await persist(partial(self._tools.replies.delivered, self._tools.outbox, final))
+            await persist(partial(self._tools.replies.delivered, self._tools.surface.platform, final))
             if self.final is final:  # else it was asked anew meanwhile
                 return
 
@@ -191,11 +154,16 @@ class Follower:
         if not final or self._result:
             return False
         event = final.event
-        if isinstance(event, Done):
-            anew = await persist(partial(tools.results.closer, self.ask, event.text))
+        if self.ask.question == Turn() and (found := await persist(partial(tools.queue.find, self.ask.id))):
+            self.ask = found.ask  # of a former life
+        try:
+            closer = partial(tools.results.closer, self.ask, event.text) if isinstance(event, Done) else None
+            anew = await persist(closer) if closer else None
             if anew and await persist(partial(tools.queue.amend, anew, final.fence)) == "ok":
                 self.redo(anew, final.fence + 1)
                 return True
+        except Refused as refusal:
+            event = Failed(refusal.code, refusal.details)
         result = Result("")
         if isinstance(event, Done) and event.text.strip():
             result = await persist(partial(tools.results.of, self.ask, event.text))
@@ -352,7 +320,7 @@ class Follower:
         if self._status:
             return waiting(language, self._status)
         text = self.text.decode(errors="ignore").rstrip(" ")
-        shown = TASKS[self.ask.task].shown if self.ask.task in TASKS else ""
+        shown = form(self.ask.task)
         if text and shown in UNREAD:
             return say(language, f"working_{shown}", n=len(text))
         text = f"```\n{plain(text)}" if text and shown == "copy" else text

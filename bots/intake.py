@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from msgspec import structs
 
+from bots.admin import STATUS_BUTTONS
 from bots.asking import Asking
 from bots.buttons import Buttons
 from bots.commands import Commands
@@ -23,6 +24,7 @@ from bots.surface import Incoming, Surface
 from storage.connection import forever, persist
 from storage.inbox import Entry, Inbox
 from storage.limits import Limits
+from storage.logs import about
 from storage.stores import Stores
 from storage.tasks import end, first_of
 
@@ -156,6 +158,7 @@ class Intake:
             stopped = await persist(lambda: self._commands.stop(parcel.messages[0]))
         await parcel.complete()
         messages = sorted(parcel.messages, key=lambda message: message.number)
+        about(messages[0].id if messages else "")
         if messages and messages[0].album:
             del self._albums[messages[0].id]
         try:
@@ -173,6 +176,9 @@ class Intake:
         if lead.where.via or not lead.where.group:
             way = structs.replace(lead.where, via=lead.press) if lead.where.via else lead.where
             await self._delivery.reach(lead.person, way)
+        if lead.button in STATUS_BUTTONS:
+            await self._commands.admin.press(lead)
+            return
         if lead.button:
             await self._buttons.press(lead)
             return
@@ -181,7 +187,7 @@ class Intake:
             return
         if not await self._asking.concerns(messages) or not await self._commands.admits(lead):
             return
-        if not await self._commands.run(lead, stopped):
+        if not (await self._commands.admin.command(lead) or await self._commands.run(lead, stopped)):
             await self._asking.ask(messages)
 
 
@@ -191,4 +197,4 @@ async def work(surface: Surface, stores: Stores, limits: Limits, stop: asyncio.E
     commands, asking = Commands(stores, limits, delivery), Asking(surface, stores, limits, delivery)
     buttons, inbox = Buttons(surface, stores, limits, delivery), stores.inbox(surface.platform)
     intake = Intake(surface, inbox, delivery, commands, buttons, asking)
-    await asyncio.gather(delivery.run(stop), intake.run(stop))
+    await asyncio.gather(delivery.run(stop), intake.run(stop), commands.admin.run(stop))

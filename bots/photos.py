@@ -109,7 +109,7 @@ def prepare(data: bytes, limits: PixelLimits) -> Prepared:
     """Verify, turn upright, flatten on white, fit to `limits` and encode once; the same input gives the same bytes.
 
     A JPEG that fits already passes through without its metadata, its pixels untouched. Takes up to 400 MB of memory
-    for the largest pictures and holds the GIL for little of its time: run it in a thread, few at once.
+    for the largest pictures: what people send is read in a confined child.
 
     Raises Refused with code empty, too_large (limit: MB), not_an_image, unsupported_image (kind), broken_image,
     too_many_pixels (limit: megapixels) or too_narrow (limit: aspect ratio).
@@ -132,7 +132,7 @@ def prepare(data: bytes, limits: PixelLimits) -> Prepared:
 def upright(data: bytes) -> Image.Image:
     """The whole picture as people see it, in mode L or RGB, to be drawn on or cut: as large as it came.
 
-    Takes up to 600 MB of memory for the largest pictures. Raises Refused as `prepare` does.
+    Takes up to 450 MB of memory for the largest pictures. Raises Refused as `prepare` does.
     """
     kind = _verified(data)
     with _pillows_errors(kind):
@@ -167,7 +167,7 @@ def has_several(data: bytes, kind: str) -> bool:
     """Whether a picture moves, or has more than one page."""
     try:
         return bool(getattr(Image.open(io.BytesIO(data), formats=[kind]), "is_animated", False))
-    except DAMAGE:
+    except (*DAMAGE, Image.DecompressionBombError):
         return False  # prepare() says so
 
 
@@ -269,8 +269,8 @@ def _decode(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     return image.resize(size, Resampling.BICUBIC, reducing_gap=2.0)
 
 
-def _flat(image: Image.Image, kind: str) -> Image.Image:
-    """The picture in mode L or RGB, what is transparent on white."""
+def flat(image: Image.Image, kind: str) -> Image.Image:
+    """A picture of this kind in mode L or RGB, what is transparent on white. Raises Refused("unsupported_image")."""
     if image.mode in ("L", "RGB"):
         return image
     if image.mode in ("LA", "RGBA"):
@@ -290,7 +290,7 @@ def _as_seen(source: _Source, image: Image.Image, kind: str) -> Image.Image:
     """Its decoded picture turned upright, flat and in sRGB."""
     if source.orientation in _TURNS:
         image = image.transpose(_TURNS[source.orientation])
-    image = _flat(image, kind)
+    image = flat(image, kind)
     if source.to_srgb and image.mode == "RGB":
         image = ImageCms.applyTransform(image, source.to_srgb) or image
     return image

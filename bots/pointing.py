@@ -1,7 +1,7 @@
 """What a model points at: read from its answer, drawn on the photo, cut out of it. Pure; a photo is 1000 by 1000.
 
 Photos are the bytes that somebody sent. What takes one raises Refused as bots.photos.prepare does, needs seconds and up
-to MEMORY for the largest, and belongs in a thread.
+to 600 MB for the largest, and belongs in a confined child.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from PIL import Image, ImageDraw, ImageFont
 from bots.photos import encode, upright
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom
+Place = tuple[float, float]
+Font = ImageFont.FreeTypeFont
 
 MOST = 100  # marks; a model that loops has no end
 _FURTHEST = 10_000  # a number beyond it was not meant as a place
@@ -37,9 +39,10 @@ _TOKEN = re.compile(
 # Bright, for dark pictures; the black around them is for light ones.
 _COLOURS = ("#ff5a4f", "#ffd60a", "#32d74b", "#40c8ff", "#ff7ad9", "#ff9f0a", "#b18cff", "#66e5d0")
 _ROOM = 400  # px that the longer side of what is drawn on must have, or no number could be read
+_PNG_PIXELS = 4_000_000  # a larger PNG takes seconds
 _GRID = 1280  # px that it needs at most
 _OVERLAP = 100 / 3  # a tenth of a cell
-_CROP_MARGIN = 0.08
+CROP_MARGIN = 0.08
 _LEAST_CROP = 50.0
 
 
@@ -85,7 +88,7 @@ def _objects(answer: str) -> Iterator[dict[str, list[str]]]:
             case word if not word.startswith((":", "/", "#")):
                 values.append(_unquoted(word))
             case _:
-                pass
+                pass  # a comment, or a colon behind nothing
 
 
 def _unquoted(word: str) -> str:
@@ -126,12 +129,12 @@ def draw(data: bytes, marks: Sequence[Mark]) -> bytes:
     image = _roomy(data)
     canvas = ImageDraw.Draw(image)
     font = _font(max(12, min(math.sqrt(image.width * image.height) / 40, min(image.size) / 4)))
-    tags: list[tuple[float, float]] = []
+    tags: list[Place] = []
     # The one to click comes last, over the others.
     for number, mark in sorted(enumerate(marks, 1), key=lambda pair: pair[1].next):
         left, top, right, bottom = _pixels(mark.box, image.size)
         line = max(2, round(font.size / (4 if mark.next else 8)))
-        colour, shape = _COLOURS[(number - 1) % len(_COLOURS)], canvas.rectangle
+        colour, shape = _colour(number), canvas.rectangle
         if (left, top) == (right, bottom):
             ring, shape = font.size * 0.6 + line, canvas.ellipse
             left, top, right, bottom = left - ring, top - ring, right + ring, bottom + ring
@@ -139,41 +142,38 @@ def draw(data: bytes, marks: Sequence[Mark]) -> bytes:
             around = grown * max(1, round(font.size / 20))
             edges = (left - around, top - around, right + around, bottom + around)
             shape(edges, outline=stroke, width=line + 2 * around)
-        _tag(canvas, number, (left, top), colour, font, tags)
-    return encode(image)[0]
+        _tag(canvas, font, number, left, top, tags)
+    return _encoded(image)
 
 
-def _tag(
-    canvas: ImageDraw.ImageDraw,
-    number: int,
-    corner: tuple[float, float],
-    colour: str,
-    font: ImageFont.FreeTypeFont,
-    tags: list[tuple[float, float]],
-) -> None:
+def _tag(canvas: ImageDraw.ImageDraw, font: Font, number: int, left: float, top: float, tags: list[Place]) -> None:
     """Put a number above its corner, or below where there is no room, and beside the `tags` that are there already."""
     across, down = canvas.im.size
     width, height = font.size * (1 + len(str(number)) / 2), font.size * 1.25
-    x, y = min(max(corner[0], 0), across - width - 1), corner[1] - height
-    y = min(y if y >= 0 else max(corner[1], 0), down - height - 1)
+    x = min(max(left, 0), across - width - 1)
+    y = min(top - height if top >= height else max(top, 0), down - height - 1)
     while any(abs(x - a) < width and abs(y - b) < height for a, b in tags) and x + 2 * width < across:
         x += width / 2
     tags.append((x, y))
-    canvas.rectangle((x, y, x + width, y + height), colour, "black", max(1, round(font.size / 16)))
+    canvas.rectangle((x, y, x + width, y + height), _colour(number), "black", max(1, round(font.size / 16)))
     canvas.text((x + width / 2, y + height / 2), str(number), "black", font, "mm")
 
 
-def crop(data: bytes, box: Box) -> bytes:
-    """The part of a photo that lies in this box and a little around it, as JPEG or PNG at the photo's own pixels."""
+def _colour(number: int) -> str:
+    return _COLOURS[(number - 1) % len(_COLOURS)]
+
+
+def crop(data: bytes, box: Box, margin: float = CROP_MARGIN) -> bytes:
+    """The part of a photo that lies in this box and so much of it around, as JPEG or PNG at the photo's own pixels."""
     image = upright(data)
-    (left, right), (top, bottom) = _widened(box[0], box[2]), _widened(box[1], box[3])
+    (left, right), (top, bottom) = _widened(box[0], box[2], margin), _widened(box[1], box[3], margin)
     left, top, right, bottom = _pixels((left, top, right, bottom), image.size)
     part = image.crop((math.floor(left), math.floor(top), math.ceil(right), math.ceil(bottom)))
-    return encode(part, quality=95)[0]
+    return _encoded(part, 95)
 
 
-def _widened(low: float, high: float) -> tuple[float, float]:
-    more = max((high - low) * _CROP_MARGIN, (_LEAST_CROP - (high - low)) / 2)
+def _widened(low: float, high: float, margin: float) -> tuple[float, float]:
+    more = max((high - low) * margin, (_LEAST_CROP - (high - low)) / 2)
     return min(max(low - more, 0.0), 1000 - _LEAST_CROP), max(min(high + more, 1000.0), _LEAST_CROP)
 
 
@@ -191,19 +191,16 @@ def grid(data: bytes) -> bytes:
         left, top, right, bottom = _pixels(cell(number), image.size)
         middle = ((left + right) / 2, (top + bottom) / 2)
         canvas.text(middle, str(number), "white", font, "mm", stroke_width=font.size / 12, stroke_fill="black")
-    return encode(image)[0]
+    return _encoded(image)
 
 
 def cell(number: int) -> Box:
     """The box of one of the grid's cells, 1 to 9, with a tenth of each neighbour."""
-    row, column = divmod(number - 1, 3)
-    left, top = column * 1000 / 3, row * 1000 / 3
-    return (
-        max(left - _OVERLAP, 0.0),
-        max(top - _OVERLAP, 0.0),
-        min(left + 1000 / 3 + _OVERLAP, 1000.0),
-        min(top + 1000 / 3 + _OVERLAP, 1000.0),
+    across, down = (
+        (max(place * 1000 / 3 - _OVERLAP, 0.0), min((place + 1) * 1000 / 3 + _OVERLAP, 1000.0))
+        for place in reversed(divmod(number - 1, 3))
     )
+    return across[0], down[0], across[1], down[1]
 
 
 def _roomy(data: bytes) -> Image.Image:
@@ -213,12 +210,16 @@ def _roomy(data: bytes) -> Image.Image:
     return image.resize((image.width * times, image.height * times)) if times > 1 else image
 
 
+def _encoded(image: Image.Image, quality: int = 90) -> bytes:
+    return encode(image, "" if image.width * image.height <= _PNG_PIXELS else "JPEG", quality)[0]
+
+
 def _pixels(box: Box, size: tuple[int, int]) -> Box:
     across, down = size[0] / 1000, size[1] / 1000
     return box[0] * across, box[1] * down, box[2] * across, box[3] * down
 
 
-def _font(size: float) -> ImageFont.FreeTypeFont:
+def _font(size: float) -> Font:
     font = ImageFont.load_default(size)
-    assert isinstance(font, ImageFont.FreeTypeFont)  # with a size it is
+    assert isinstance(font, Font)  # with a size it is
     return font

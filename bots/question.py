@@ -51,8 +51,7 @@ class Questions:
             if alone and not await self._stores.history.newest_photo(lead.conversation):
                 raise Refused("ask_what")
             model = await self._stores.health.model()
-            words = tasks.prompt(task, argument, lead.language, demo=bool(model and model.demo))
-            turn = structs.replace(turn, text=words)
+            turn = structs.replace(turn, text=tasks.prompt(task, argument, lead.language, model))
         elif not turn.text and not any(photo.caption for photo in turn.photos):
             if alone:
                 raise Refused("ask_what")

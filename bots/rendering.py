@@ -19,12 +19,15 @@ import signal
 from asyncio.subprocess import DEVNULL, Process
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from weakref import WeakKeyDictionary
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 LONGEST = 1_000_000  # characters of a page; a model writes a tenth of it at most
 SECONDS = 15.0
 HEAVIEST = 2_500_000_000  # bytes of all its processes, what they share counted in each: 1.2 GB for an empty page
 NOBODY = 65534
+TRIES = 3  # on a busy machine the frame, which is another process, may still be unpainted when the picture is taken
+_BLANK = 200  # pixels a byte, and more, in a picture of one colour
 _TICK = 0.2  # s between two looks at its weight
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; font-src data:"
@@ -35,29 +38,40 @@ _OURS = (
 )
 # The kernel's out-of-memory killer takes the browser before anything else.
 _HELD = ("nice", "-n", "19", "choom", "-n", "1000", "--")
-_AS_NOBODY = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
-_OFFLINE = ("unshare", "--map-current-user", "--net")
+AS_NOBODY = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
+OFFLINE = ("unshare", "--map-current-user", "--net")
 _FLAGS = (
     "--headless", "--disable-gpu", "--hide-scrollbars", "--no-first-run", "--disable-extensions", "--disable-sync",
-    "--disable-background-networking", "--disable-component-update",
+    "--disable-background-networking", "--disable-component-update", "--virtual-time-budget=10000",
     "--host-resolver-rules=MAP * ~NOTFOUND", "--proxy-server=127.0.0.1:9", "--proxy-bypass-list=<-loopback>",
     "--screenshot=shot.png", "--user-data-dir=profile",
 )  # fmt: skip
+_turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 
 
 async def render(html: str, size: tuple[int, int] = (1280, 800)) -> bytes | None:
     """A PNG of the top of this page in a window of `size` pixels, or None: no browser, a page too long, slow or heavy.
 
-    Takes half a second, up to SECONDS, and up to HEAVIEST bytes of memory: one at a time is the caller's to see to.
+    Takes half a second, at most TRIES times SECONDS, and up to HEAVIEST bytes of memory: one page at a time, the next
+    ones wait.
     """
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    browser, shot = next(filter(None, map(shutil.which, BROWSERS)), None), None
     if not browser or len(html) > LONGEST:
         return None
+    async with _turns.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
+        for _ in range(TRIES):
+            shot = await _shot(browser, html, size)
+            if not shot or len(shot) * _BLANK > size[0] * size[1]:
+                break
+    return shot
+
+
+async def _shot(browser: str, html: str, size: tuple[int, int]) -> bytes | None:
     with TemporaryDirectory(prefix="askpix-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         page = await asyncio.to_thread(_lay_out, folder, html)
         process = await asyncio.create_subprocess_exec(
-            *_HELD, *(_AS_NOBODY if os.geteuid() == 0 else ()), *_OFFLINE,
+            *_HELD, *(AS_NOBODY if os.geteuid() == 0 else ()), *OFFLINE,
             browser, *_FLAGS, "--window-size={},{}".format(*size), page,
             cwd=folder, env={"PATH": os.environ.get("PATH", os.defpath), "HOME": name, "TMPDIR": name},
             stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL, start_new_session=True,
@@ -99,7 +113,7 @@ def _weight(group: int) -> int:
     pages = 0
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
-            fields = stat.read_text().rpartition(")")[2].split()
+            fields = stat.read_text(errors="replace").rpartition(")")[2].split()
         except OSError:
             continue  # it has just ended
         pages += int(fields[21]) if int(fields[2]) == group else 0
@@ -108,5 +122,5 @@ def _weight(group: int) -> int:
 
 def _taken(shot: Path) -> bytes | None:
     """The picture; nothing but a PNG, whatever a browser that was broken into may have put in its place."""
-    data = shot.read_bytes() if shot.exists() else b""
+    data = shot.read_bytes() if shot.is_file() else b""
     return data if data.startswith(b"\x89PNG\r\n") else None

@@ -12,13 +12,14 @@ from functools import partial
 from msgspec import structs
 
 from bots import extracts, pointing
+from bots.confined import confined
 from bots.files import Files
 from bots.photos import kind_of
 from bots.phrases import say
 from bots.rendering import render
 from bots.surface import Button
-from bots.tasks import TASKS
-from bots.videos import contact_sheet
+from bots.tasks import form, worded
+from bots.videos import clock, contact_sheet
 from storage.messages import Ask, Photo, Refused, Turn
 from storage.stores import Stores
 
@@ -45,9 +46,8 @@ class Results:
 
     async def of(self, ask: Ask, text: str) -> Result:
         """The result of an ask's answer."""
-        task, words = TASKS.get(ask.task), partial(say, ask.language)
-        result = Result(text)
-        match task.shown if task else "":
+        result, words = Result(text), partial(say, ask.language)
+        match form(ask.task):
             case "copy":
                 body = extracts.plain(text)
                 files = ((words("file_text"), body.encode()),) if len(body) > LONG_COPY else ()
@@ -75,7 +75,7 @@ class Results:
         if not data:
             return Result("\n".join([*lines, "", say(ask.language, "photo_not_drawn")]))
         try:
-            drawn = await asyncio.to_thread(pointing.draw, data, marks)
+            drawn = await confined(pointing.draw, data, marks)
         except Refused:
             return Result(text)
         return Result("\n".join(lines), (pictured(say(ask.language, "file_drawn"), drawn),))
@@ -86,7 +86,11 @@ class Results:
         text = "\n\n".join([result.text, *(words(note.code, **note.args) for note in ask.notes)])
         if frames := [photo for photo in photos if photo.lead.startswith("<")]:
             kept = await self._stores.images.get(ask.person, [photo.sha256 for photo in frames])
-            shown = [(data, photo.lead) for data, photo in zip(kept, frames, strict=True) if data]
+            shown = [
+                (data, clock(float(photo.lead[1:].split()[0])))
+                for data, photo in zip(kept, frames, strict=True)
+                if data
+            ]
             files += [(words("file_frames"), await asyncio.to_thread(contact_sheet, shown))] if shown else []
         buttons = result.buttons
         if len(photos) == 1 and (full := photos[0].full):
@@ -97,34 +101,33 @@ class Results:
         return Result(text, tuple(files), buttons)
 
     async def closer(self, ask: Ask, text: str) -> Ask | None:
-        """What is asked next, where the answer only says which part of the photo to look at."""
-        task = TASKS.get(ask.task)
-        marks = pointing.read_marks(text) if task and task.shown == "part" else []
+        """What is asked next, where the answer only says which part of the photo to look at. Raises Refused."""
+        marks = pointing.read_marks(text) if form(ask.task) == "part" else []
         photo = await self.photo(ask) if marks else None
         return await self.part(ask, photo, marks[0].box) if photo else None
 
-    async def part(self, ask: Ask, photo: Photo, box: pointing.Box) -> Ask | None:
-        """The ask about a part of its photo in full resolution; None where the photo is no longer kept whole."""
-        data = await self.best(ask.person, photo)
+    async def part(self, ask: Ask, photo: Photo, box: pointing.Box, margin: float = pointing.CROP_MARGIN) -> Ask:
+        """The ask about a part of its photo in full resolution. Raises Refused."""
+        data = await self.best(ask.person, photo, whole=True)
         if not data:
-            return None
-        room = await self._stores.health.room(1)
-        try:
-            found = await self._files.store(ask.person, await asyncio.to_thread(pointing.crop, data, box), room.limits)
-        except Refused:
-            return None
-        question = ask.then or ask.question.text
-        turn = Turn("user", say(ask.language, "task.part", question=question), (structs.replace(found, source=PART),))
-        return structs.replace(ask, question=turn, task="", then="", notes=())
+            raise Refused("original_gone")
+        room, cut = await self._stores.health.room(1), await confined(pointing.crop, data, box, margin)
+        found = await self._files.store(ask.person, cut, room.limits)
+        model = await self._stores.health.model()
+        words = worded("part", ask.then or ask.question.text, ask.language, model)
+        turn = Turn("user", words, (structs.replace(found, source=PART),))
+        again = "" if form(ask.task) == "part" else ask.task  # what a part is looked at for is the same task
+        return structs.replace(ask, question=turn, task=again, then="", notes=())
 
     async def photo(self, ask: Ask) -> Photo | None:
         """The photo that an ask is about: its own, or the last one of its conversation."""
         return ask.photos()[0] if ask.photos() else await self._stores.history.newest_photo(ask.conversation)
 
-    async def best(self, person: str, photo: Photo) -> bytes | None:
-        """The largest form of a photo that is kept."""
-        found = await self._stores.images.original(person, photo)
-        return found or (await self._stores.images.get(person, [photo.sha256]))[0]
+    async def best(self, person: str, photo: Photo, *, whole: bool = False) -> bytes | None:
+        """The largest form of a photo that is kept; `whole`: None where that is not all of it."""
+        if photo.full and ((found := await self._stores.images.original(person, photo)) or whole):
+            return found
+        return (await self._stores.images.get(person, [photo.sha256]))[0]
 
 
 def pictured(name: str, data: bytes) -> tuple[str, bytes]:

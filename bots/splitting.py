@@ -91,7 +91,8 @@ TELEGRAM = Dialect(
     rows=16,
     config=symbols(unordered_list_item="•"),
     fits=lambda text, _: utf16_len(text),
-    page=lambda text, entities: Page(text, tuple(entities)),
+    # A link to tg://user would ping whom it names.
+    page=lambda text, entities: Page(text, tuple(each for each in entities if re.match("https?:|None", str(each.url)))),
 )
 
 
@@ -131,7 +132,10 @@ def _mended(block: re.Match[str]) -> str:
     nested = re.findall(r"^( +)```", text, re.MULTILINE)
     if len(nested) % 2:
         return re.sub(r"\n[ `]*\Z", "", text) + f"\n{nested[-1]}```"
-    table = block["table"] and text.count("\n") > 1
+    top, *rows = text.split("\n")
+    # Of a wide table half of a first row would be shorter than the head that it replaces.
+    half = len(rows) == 2 and len(top) > TABLE_CELLS and len(_split(rows[1])) < len(_split(top))
+    table = block["table"] and len(rows) > 1 and not half
     text = text.partition("\n")[0] if block["table"] and not table else text
     text = _HALF_MARK.sub("", text)
     head, newline, line = text.rpartition("\n")
@@ -161,7 +165,7 @@ def _shown(source: str, kind: str, dialect: Dialect) -> Shown:
     text, entities = convert(literal, latex_escape=False, config=dialect.config)
     text = text.translate(_SHOW).rstrip()
     for entity in entities:
-        entity.url = entity.url and entity.url.translate(_SHOW)
+        entity.url = entity.url and entity.url.translate(_SHOW).strip("<>")
     if kind == "table" and re.fullmatch(r"-[-+]*", text.partition("\n")[2].partition("\n")[0]):
         return _table(text.split("\n"), source.split("\n")[1], dialect.rows)
     return text, list(_within(entities, 0, utf16_len(text)))
@@ -244,9 +248,9 @@ def _cut(text: str, entities: list[MessageEntity], dialect: Dialect) -> Iterator
             at, start = at + utf16_len(blank[0]), start + blank.end()
         room = _fitting(_first(text[start : start + dialect.limit], dialect.limit), entities, at, dialect)
         if start + len(room) < len(text):
-            room = room[: _end(room)]
+            room = room[: _end(room, text[start + len(room)])]
         while len(less := _fitting(room, entities, at, dialect)) < len(room):  # what is cut off may have spared a mark
-            room = less[: _end(less)]
+            room = less[: _end(less, room[len(less)])]
         shown = room.rstrip()
         if shown:
             yield dialect.page(shown, list(_within(entities, at, at + utf16_len(shown))))
@@ -268,9 +272,10 @@ def _within(entities: list[MessageEntity], start: int, end: int) -> Iterator[Mes
             yield replace(entity, offset=first - start, length=last - first)
 
 
-def _end(room: str) -> int:
-    """Where a page of at most these characters ends."""
+def _end(room: str, after: str) -> int:
+    """Where a page of at most these characters ends, before the character that comes after them."""
     for pattern in _ENDS:
-        if found := [match.end() for match in pattern.finditer(room, len(room) * 2 // 3)]:
+        ends = (match.end() for match in pattern.finditer(room + after, len(room) * 2 // 3))
+        if found := [end for end in ends if end <= len(room)]:
             return found[-1]
     return max((match.end() for match in _LETTER.finditer(room, len(room) * 2 // 3)), default=len(room))

@@ -22,6 +22,7 @@ from storage.messages import Address
 
 PICTURES = (".jpg", ".png")  # names of files that are shown
 ROW = 3  # buttons beside each other
+ALONE = ":private"  # ends the name of a conversation that its person alone sees, beside the one in the same chat
 
 
 class SurfaceError(Exception):
@@ -112,6 +113,11 @@ class Incoming(msgspec.Struct, frozen=True):
         return int(self.where.message or 0)
 
     @property
+    def conversations(self) -> tuple[str, str]:
+        """Its person's in this chat: what a command is about."""
+        return self.conversation, f"{self.conversation}{ALONE}"
+
+    @property
     def chat(self) -> str:
         """The chat as the allow-lists write it."""
         return f"{self.where.platform}:chat:{self.where.chat}"
@@ -191,3 +197,7 @@ class Surface(Protocol):
 
     async def notify(self, press: str, text: str) -> None:
         """Tell the one who pressed a button, and nobody else."""
+
+    async def direct(self, person: str) -> Address:
+        """Where somebody is written to in private."""
+        ...

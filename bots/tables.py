@@ -5,15 +5,21 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import msgspec
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from bots.reporting import status_lines
+from storage.doctor import Finding
+from storage.status import Status
+
 Say = Callable[..., str]
 BAR = 60  # characters
+_SIGNS: dict[bool | None, tuple[str, str]] = {True: ("✓", "green"), None: ("·", "bright_black"), False: ("✗", "red")}
 COLOURS = {
     "weights": "blue", "kv": "green", "working": "yellow", "graphs": "magenta", "cache": "cyan", "context": "red",
     "second_context": "bright_red", "driver": "white", "reserve": "bright_black",
@@ -38,6 +44,17 @@ def _shown(value: object, say: Say, *, secret: bool) -> str:
     if isinstance(value, frozenset):
         return ", ".join(sorted(str(name) for name in value))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] : names() made it of str
     return str(int(value) if isinstance(value, bool) else value)
+
+
+def show_status(now: Status, language: str, *, as_json: bool, clear: bool) -> None:
+    """Print a status: the whole record, without the picture's points, as a line of JSON, or in words."""
+    if as_json:
+        sys.stdout.write(msgspec.json.encode(msgspec.structs.replace(now, points=())).decode() + "\n")
+    else:
+        if clear and sys.stdout.isatty():
+            Console().clear()
+        sys.stdout.write("\n".join(status_lines(language, now)) + "\n")
+    sys.stdout.flush()
 
 
 def show_plan(found: Mapping[str, Any], say: Say, *, as_json: bool) -> int:
@@ -72,6 +89,21 @@ def _verdict(found: Mapping[str, Any], say: Say) -> Iterator[str]:
     if near:
         yield say("plan.nearest", options=" ".join(f"--{name} {value}" for name, value in near.items()))
     yield say("plan.cards", cards=", ".join(found["cards"])) if found["cards"] else say("plan.no_card")
+
+
+def show_findings(findings: Sequence[Finding], say: Say, *, as_json: bool) -> int:
+    """Print what `askpix doctor` found, the troubles last; the exit status, 1 when there is any."""
+    ranked = sorted(findings, key=lambda found: (found.ok is False, found.ok is None))
+    for found in ranked:
+        code = found.code if "." in found.code else f"doctor.{found.code}"
+        sentence = say(code, **found.details)
+        if as_json:
+            line = {"what": found.what, "ok": found.ok, "code": found.code, "details": found.details, "says": sentence}
+            sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
+            continue
+        sign, colour = _SIGNS[found.ok]
+        Console().print(Text(f"{sign} ", colour) + Text(sentence, "default"), soft_wrap=True, highlight=False)
+    return int(any(found.ok is False for found in findings))
 
 
 def progress(say: Say, code: str, **details: object) -> None:

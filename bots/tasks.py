@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from bots.phrases import phrases, say
-from storage.messages import Refused
+from storage.messages import Model, Refused
 
 
 class Task(NamedTuple):
@@ -42,20 +42,30 @@ TASKS = {
 UNREAD = ("boxes", "page", "part")  # answers that nobody reads while they grow: how far they are is said instead
 
 
+def form(name: str) -> str:
+    """How an answer to the task of this name is shown; "" for no task's."""
+    return TASKS[name].shown if name in TASKS else ""
+
+
 def read(text: str) -> tuple[Task | None, str]:
     """The task that a message names, and what stands behind it; (None, text) for any other message."""
-    name, _, argument = text.partition(" ")
+    name, *argument = text.split(maxsplit=1) or [""]
     task = TASKS.get(name[1:].lower()) if name.startswith("/") else None
-    return (task, argument.strip()) if task else (None, text)
+    return (task, "".join(argument)) if task else (None, text)
 
 
-def prompt(task: Task, argument: str, language: str, *, demo: bool = False) -> str:
-    """What the model is asked; the demo model knows fewer words.
+def prompt(task: Task, argument: str, language: str, model: Model | None) -> str:
+    """What the model is asked. Prompts have the article before the argument.
 
     Raises Refused("task_<argument>") where the task must have an argument and there is none.
     """
     if task.must and not argument:
         raise Refused(f"task_{task.argument}")
-    argument = argument or (say(language, f"task.{task.argument}") if task.argument else "")
-    code = f"demo.{task.name}" if demo and f"demo.{task.name}" in phrases(language) else f"task.{task.name}"
-    return say(language, code, argument=argument)
+    argument = argument.removeprefix("the ") or (say(language, f"task.{task.argument}") if task.argument else "")
+    return worded(task.name, argument, language, model)
+
+
+def worded(name: str, argument: str, language: str, model: Model | None) -> str:
+    """The prompt of this name; the demo model knows fewer words."""
+    known = model is not None and model.demo and f"demo.{name}" in phrases(language)
+    return say(language, f"{'demo' if known else 'task'}.{name}", argument=argument)

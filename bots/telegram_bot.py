@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from telegram import (
@@ -43,6 +43,7 @@ from bots.surface import (
 )  # fmt: skip
 from bots.telegram_polling import BadToken, introduce, poll, seconds, set_menus
 from bots.telegram_reading import PLATFORM, Reader
+from bots.telegram_webhook import listen
 from storage.limits import Rules
 from storage.messages import Address, Refused
 from storage.settings import StorageSettings
@@ -140,17 +141,12 @@ class TelegramSurface:
 
     async def send(self, where: Address, name: str, data: bytes, buttons: Sequence[Button] = ()) -> str:
         """Send a document, or a picture, in reply to the asker's message."""
-        picture = name.endswith(PICTURES) and len(data) < PHOTO_BYTES
-        send = self._bot.send_photo if picture else self._bot.send_document
+        rest: dict[str, Any] = {"reply_markup": _keyboard(Page("", buttons=tuple(buttons))), **_reply(where)}
         with _mapped():
-            sent = await send(
-                int(where.chat),
-                data,
-                filename=name,
-                reply_markup=_keyboard(Page("", (), tuple(buttons))),
-                **_reply(where),
-            )
-        return str(sent.message_id)
+            if name.endswith(PICTURES) and len(data) < PHOTO_BYTES:
+                with suppress(BadRequest):  # a picture of other measures than Telegram likes goes as a file
+                    return str((await self._bot.send_photo(int(where.chat), data, filename=name, **rest)).message_id)
+            return str((await self._bot.send_document(int(where.chat), data, filename=name, **rest)).message_id)
 
     async def sign(self, where: Address, sign: str) -> None:
         """React to the asker's message."""
@@ -162,6 +158,10 @@ class TelegramSurface:
         """Show a text over the chat of the one who pressed; after some seconds Telegram no longer takes it."""
         with _mapped():
             await self._bot.answer_callback_query(press, text)
+
+    async def direct(self, person: str) -> Address:
+        """A person's chat with us has their own id."""
+        return Address(PLATFORM, person.rpartition(":")[2])
 
 
 _NO_PREVIEW = LinkPreviewOptions(is_disabled=True)
@@ -208,7 +208,8 @@ async def _run(bot: Bot, settings: BotSettings, stores: Stores, stop: asyncio.Ev
     async with bot:
         menus = asyncio.create_task(set_menus(bot))
         try:
-            await first_of(work(surface, stores, limits, stop), poll(bot, inbox))
+            taking = listen(bot, inbox, settings) if settings.telegram_webhook_url else poll(bot, inbox)
+            await first_of(work(surface, stores, limits, stop), taking)
         finally:
             await end([menus])
 

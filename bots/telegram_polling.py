@@ -35,7 +35,7 @@ class BadToken(Exception):
     """Telegram does not know this token."""
 
 
-class _Patience:
+class Patience:
     """Waits after each failure, longer each time; each reason is said once a minute."""
 
     def __init__(self, trouble: str) -> None:
@@ -61,7 +61,7 @@ async def introduce(bot: Bot) -> None:
     """Learn our name; waits for Telegram. Raises BadToken."""
     os.environ["PTB_TIMEDELTA"] = "1"  # retry_after as a timedelta: the library's future form, without its warning
     logging.getLogger("telegram.request").setLevel(logging.CRITICAL)  # it logs each page of HTML, and raises it too
-    patience = _Patience("Telegram cannot be reached")
+    patience = Patience("Telegram cannot be reached")
     while True:
         try:
             await bot.initialize()
@@ -74,7 +74,7 @@ async def introduce(bot: Bot) -> None:
 
 async def set_menus(bot: Bot) -> None:
     """Set the command menus, however long Telegram makes that wait."""
-    patience = _Patience("the command menu cannot be set")
+    patience = Patience("the command menu cannot be set")
     for language, (scope, names) in product(LANGUAGES, _MENUS.items()):
         menu = [BotCommand(name, say(language, f"menu.{name}")) for name in names]
         while True:
@@ -90,7 +90,7 @@ async def poll(bot: Bot, inbox: Inbox) -> None:
 
     Telegram forgets an update when the next poll names it, which is when it is in the inbox.
     """
-    patience, offset = _Patience("updates cannot be read"), 0
+    patience, offset = Patience("updates cannot be read"), 0
     webhook = True  # another bot may have left one
     asked = f"{bot.base_url}/getUpdates?timeout={POLL}&allowed_updates={json.dumps(READ, separators=(',', ':'))}"
     while True:

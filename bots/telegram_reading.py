@@ -10,6 +10,7 @@ from typing import Any
 from telegram import CallbackQuery, Chat, ChatMemberUpdated, Message, MessageEntity, PhotoSize, Update, User
 from telegram.ext import filters
 
+from bots.admin import ADMIN_NAMES
 from bots.commands import IN_GROUPS
 from bots.files import READABLE
 from bots.phrases import language_of
@@ -81,7 +82,7 @@ class Reader:
         for entity, word in _entities(message).items():
             if entity.type == MessageEntity.BOT_COMMAND and entity.offset == 0:
                 name, _, bot = word[1:].lower().partition("@")
-                known = name in (*IN_GROUPS, "start") or message.chat.type == "private"
+                known = name in (*IN_GROUPS, *ADMIN_NAMES, "start") or message.chat.type == "private"
                 if not (bot == str(self._me.username).lower() if bot else known):
                     return None
                 return f"{name} {text[len(word) :].strip()}", ""

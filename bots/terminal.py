@@ -5,62 +5,67 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
+from itertools import chain, count
 from pathlib import Path
 from typing import TextIO
 
-from bots.photos import prepare
+from msgspec import structs
+
+from bots.files import Files
+from bots.phrases import say
+from bots.question import Questions, Reasons
+from bots.results import Results
+from bots.surface import FileRef, Incoming
+from bots.tasks import UNREAD, form
 from bots.wording import ending, waiting
-from storage.connection import RETRY, StoreDown, forever
-from storage.messages import Address, Ask, Delta, Done, Event, Final, Photo, Queued, Refused, Started, Turn, Waiting
+from storage.connection import forever, persist
+from storage.messages import Address, Ask, Delta, Done, Event, Final, Queued, Refused, Started, Waiting
 from storage.stores import Stores
+from storage.tasks import end
 
 PLATFORM = "terminal"
 PERSON = "terminal:owner"
 LOOK = 0.5  # seconds between looks at the queue and the engine
 
 
-class BadPhoto(Exception):
-    """A photo on the command line cannot be taken."""
-
-    def __init__(self, path: str, refusal: Refused) -> None:
-        super().__init__(path)
-        self.path = path
-        self.refusal = refusal
+async def _read(file: FileRef) -> bytes:
+    return await asyncio.to_thread(Path(file.id).read_bytes)
 
 
-@dataclass(frozen=True, slots=True)
+def _write(path: Path, data: bytes) -> Path:
+    """Write a file, under another name where there is one of this name; its path."""
+    names = chain((path,), (path.with_stem(f"{path.stem}-{n}") for n in count(2)))
+    fresh = next(each for each in names if not each.exists())
+    fresh.write_bytes(data)
+    return fresh
+
+
 class Screen:
-    """Where the answer goes: `write` takes its text, `progress` one short line that the next one replaces.
+    """Where the answer goes, on the standard streams.
 
     Without `stream` the answer is written whole, at the end: what went into a pipe cannot be taken back.
     """
 
-    write: Callable[[str], None]
-    progress: Callable[[str], None]
-    stream: bool
+    def __init__(self, out: TextIO, progress: TextIO) -> None:
+        self.stream = out.isatty()
+        self._out = out
+        self._progress = progress
+        self._shown = False
 
+    def write(self, text: str) -> None:
+        """Write a piece of the answer."""
+        self._out.write(text)
+        self._out.flush()
 
-def screen(out: TextIO, progress: TextIO) -> Screen:
-    """A screen on the standard streams; progress is shown to a person only."""
-
-    def write(text: str) -> None:
-        out.write(text)
-        out.flush()
-
-    shown = False
-
-    def line(text: str) -> None:
-        nonlocal shown
+    def progress(self, text: str) -> None:
+        """Show a person one short line, which the next one replaces."""
         # Only a line of ours is erased: the answer may stand on this one.
-        if progress.isatty() and (text or shown):
-            progress.write("\r\x1b[K" + text)
-            progress.flush()
-        shown = bool(text)
-
-    return Screen(write, line, out.isatty())
+        if self._progress.isatty() and (text or self._shown):
+            self._progress.write("\r\x1b[K" + text)
+            self._progress.flush()
+        self._shown = bool(text)
 
 
 class Terminal:
@@ -70,63 +75,81 @@ class Terminal:
         self._stores = stores
         self._screen = screen
         self._language = language
+        files = Files(_read, stores)
+        self._questions = Questions(files, stores)
+        self._results = Results(files, stores)
         self._written = ""
         self._text = ""
         self._fence = 0
+        self._quiet = False
 
     async def ask(self, photos: Sequence[str], question: str, *, go_on: bool = False) -> Final:
-        """Ask and stream; returns how it ended. Raises BadPhoto and Refused; when cancelled the ask is stopped too."""
+        """Ask and stream; returns how it ended. Raises Refused; when cancelled the ask is stopped too.
+
+        Files that go with the answer are written into the current folder.
+        """
         session = secrets.token_hex(8)
         outbox = f"{PLATFORM}:{session}"
         former = await self._stores.history.latest(PERSON) if go_on else None
         conversation = former or outbox
-        stored = await self._photos(photos)
         ask = Ask(
             id=f"{outbox}:1", person=PERSON, conversation=conversation, lane=outbox, outbox=outbox,
-            where=Address(PLATFORM, session), question=Turn("user", question, stored), language=self._language,
-            asked_at=time.time(), epoch=await self._stores.history.enter(PERSON, conversation),
+            where=Address(PLATFORM, session), language=self._language, asked_at=time.time(),
+            epoch=await self._stores.history.enter(PERSON, conversation),
         )  # fmt: skip
+        ask = await self._asking(ask, photos, question)
         await self._stores.replies.open_outbox(outbox, passing=True)
+        final = await self._answer(ask)
+        if isinstance(final, Done) and (anew := await self._results.closer(ask, final.text)):
+            ask = structs.replace(anew, id=f"{outbox}:2")
+            final = await self._answer(ask)
+        self._screen.progress("")
+        if isinstance(final, Done):
+            result = await self._results.of(ask, final.text)
+            self._print(ending(self._language, structs.replace(final, text=result.text)))
+            for name, data in result.files:
+                path = await asyncio.to_thread(_write, Path(name), data)
+                self._screen.write("\n" + say(self._language, "cli.wrote", path=path))
+        if self._written:
+            self._screen.write("\n")
+        return final
+
+    async def _asking(self, ask: Ask, paths: Sequence[str], question: str) -> Ask:
+        """The ask with what these files and words ask. Raises Refused."""
+        asker = Incoming(ask.id, PERSON, ask.conversation, ask.where, ask.language, question)
+        messages = [structs.replace(asker, photos=(FileRef(path),)) for path in paths] or [asker]
+        refused: Reasons = {}
+        try:
+            return (await self._questions.read(messages, None, refused)).on(ask)
+        except Refused as refusal:
+            if refusal.code not in refused:
+                raise
+            (file,), why = refused[refusal.code][0].photos, say(self._language, refusal.code, **refusal.details)
+            raise Refused("cli.bad_photo", path=file.id, why=why) from refusal
+
+    async def _answer(self, ask: Ask) -> Final:
+        """Enqueue it and follow it to its end."""
+        self._text, self._fence, self._quiet = "", 0, form(ask.task) in UNREAD
         listening = asyncio.Event()
         following = asyncio.create_task(forever(partial(self._follow, ask, listening)))
         looking = asyncio.create_task(forever(partial(self._look, ask)))
         try:
             await listening.wait()
             await self._stores.queue.enqueue(ask, passing=True)
-            final = await self._end(ask)
+            return await persist(partial(self._end, ask))
         except asyncio.CancelledError:
             await self._stores.queue.cancel(ask.lane)
             raise
         finally:
-            following.cancel()
-            looking.cancel()
-            await asyncio.gather(following, looking, return_exceptions=True)
-        self._show(final)
-        return final
-
-    async def _photos(self, paths: Sequence[str]) -> tuple[Photo, ...]:
-        limits = (await self._stores.health.room(len(paths))).limits
-        found: list[Photo] = []
-        for path in paths:
-            try:
-                data = await asyncio.to_thread(Path(path).read_bytes)
-                prepared = await asyncio.to_thread(prepare, data, limits)
-            except Refused as refusal:
-                raise BadPhoto(path, refusal) from refusal
-            await self._stores.images.put(PERSON, prepared.photo, prepared.data)
-            found.append(prepared.photo)
-        return tuple(found)
+            await end([following, looking])
 
     async def _end(self, ask: Ask) -> Final:
         replies = self._stores.replies
         while True:
-            try:
-                # What was read before the store went away, then what comes.
-                for finished in await replies.pending(ask.outbox) or await replies.finished(ask.outbox):
-                    await replies.delivered(ask.outbox, finished)
-                    return finished.event
-            except StoreDown:
-                await asyncio.sleep(RETRY)
+            # What was read before the store went away, then what comes.
+            for finished in await replies.pending(ask.outbox) or await replies.finished(ask.outbox):
+                await replies.delivered(ask.outbox, finished)
+                return finished.event
 
     async def _follow(self, ask: Ask, listening: asyncio.Event) -> None:
         async for notice in self._stores.replies.listen(ask.outbox):
@@ -139,7 +162,7 @@ class Terminal:
             self._fence, self._text = event.fence, ""
         elif isinstance(event, Delta) and event.fence == self._fence and event.offset == len(self._text.encode()):
             self._text += event.text
-            if self._screen.stream:
+            if self._screen.stream and not self._quiet:
                 self._screen.progress("")
                 self._print(self._text)
 
@@ -152,15 +175,6 @@ class Terminal:
             self._screen.write("\n" + text)
             self._written = text
 
-    def _show(self, final: Final) -> None:
-        self._screen.progress("")
-        words = ending(self._language, final)
-        if isinstance(final, Done):
-            self._print(words)
-            self._screen.write("\n")
-        elif self._written:
-            self._screen.write("\n")
-
     async def _look(self, ask: Ask) -> None:
         """Say what the ask waits for, until its text comes."""
         while True:
@@ -170,5 +184,7 @@ class Terminal:
                 place = (await self._stores.queue.places([ask.id]))[0]
                 if service.reason:
                     self._screen.progress(waiting(self._language, Waiting(service.reason)))
+                elif place is not None and service.paused:
+                    self._screen.progress(waiting(self._language, Waiting("paused")))
                 elif place is not None:
                     self._screen.progress(waiting(self._language, Queued(place, service.eta(place))))

@@ -27,14 +27,15 @@ from PIL import Image, ImageDraw, ImageFont
 from PIL.Image import Transpose
 
 from bots.confined import confined
-from bots.photos import Prepared, encode, named
+from bots.photos import DAMAGE, Prepared, encode, flat, named
 from storage.messages import Refused
-from storage.vision import PixelLimits, fit, image_tokens, share
+from storage.vision import TOKEN_PIXELS, PixelLimits, fit, image_tokens, share
 
 MAX_SECONDS = 600
 FPS = 2.0  # Qwen3-VL's own rate
 MIN_FRAMES, MAX_FRAMES = 4, 120  # of videos that have as many
 FRAME_TOKENS = 128  # fewer, larger frames from here on: about 416x320 px, where faces and print begin to be seen
+MOST_TOKENS = 768  # Qwen3-VL's own limit for a frame
 LEAD_TOKENS = 9  # "<599.5 seconds>": Qwen counts every digit
 MAX_SIDE = 8192  # px
 MAX_PIXELS = 40_000_000
@@ -87,6 +88,7 @@ def clock(seconds: float) -> str:
 
 def frames_for(seconds: float, context: int, limits: PixelLimits) -> tuple[int, PixelLimits]:
     """How many frames of a video of this length, and each one's limits, so that together they take half the context."""
+    limits = PixelLimits(limits.min_pixels, max(limits.least_room, min(limits.max_pixels, MOST_TOKENS * TOKEN_PIXELS)))
     least = max(image_tokens(1, limits.least_room), min(FRAME_TOKENS, image_tokens(1, limits.max_pixels)))
     most = min(MAX_FRAMES, context // 2 // (least + LEAD_TOKENS), math.ceil(seconds * FPS))
     count = max(MIN_FRAMES, most)
@@ -102,7 +104,7 @@ def sample(data: bytes, context: int, min_pixels: int, max_pixels: int) -> tuple
         data = _apng(data) if data[8:12] == b"WEBP" else data
         with av.open(io.BytesIO(data), "r", options=options, metadata_errors="ignore") as container:
             samples = list(_samples(container, context, PixelLimits(min_pixels, max_pixels)))
-    except (FFmpegError, ValueError, OSError, EOFError) as error:  # ValueError: numbers that no video has
+    except (FFmpegError, Image.DecompressionBombError, *DAMAGE) as error:
         raise Refused("broken_video") from error
     if not samples:
         raise Refused("broken_video")
@@ -143,6 +145,8 @@ def _stream(container: InputContainer) -> VideoStream:
     if (container.duration or 0) > MAX_SECONDS * 1_000_000:
         raise Refused("video_too_long", limit=MAX_SECONDS // 60)
     context = streams[0].codec_context
+    if not context:  # of a codec that FFmpeg does not know
+        raise Refused("broken_video")
     if max(context.width, context.height) > MAX_SIDE or context.width * context.height > MAX_PIXELS:
         raise Refused("video_too_many_pixels", limit=MAX_PIXELS // 1_000_000)
     context.options = {"max_pixels": str(MAX_PIXELS)}  # should the data say otherwise than the header
@@ -210,10 +214,7 @@ def _upright(scaler: VideoReformatter, frame: VideoFrame, ratio: Fraction | None
     scaled = scaler.reformat(frame, width, height, mode.lower() + "24" * (mode == "RGB"), interpolation="BICUBIC")
     plane = scaled.planes[0]
     image = Image.frombytes(mode, (width, height), bytes(plane), "raw", mode, plane.line_size)
-    if mode == "RGBA":
-        white = Image.new("RGB", image.size, "white")
-        white.paste(image, mask=image)
-        image = white
+    image = flat(image, "video")
     return image.transpose(turn) if (turn := _TURNS[turns]) is not None else image
 
 
@@ -233,6 +234,4 @@ def contact_sheet(frames: Sequence[tuple[bytes, str]]) -> bytes:
         x, y = n % columns * width + _GAP, n // columns * height + _GAP
         sheet.paste(image, (x, y))
         draw.text((x + 6, y + image.height - 6), text, "white", font, "lb", stroke_width=2, stroke_fill="black")
-    file = io.BytesIO()
-    sheet.save(file, "JPEG", quality=85)
-    return file.getvalue()
+    return encode(sheet, "JPEG", 85)[0]

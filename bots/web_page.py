@@ -29,15 +29,15 @@ import uvicorn
 from fastapi import FastAPI, Request, Response
 from PIL import Image, ImageDraw
 
+from bots.buttons import CELLS
 from bots.intake import work
 from bots.photos import MAX_MEGABYTES
 from bots.phrases import LANGUAGES, language_of, phrases, say
+from bots.reporting import status_lines
 from bots.settings import WebSettings
 from bots.surface import Button, Closed, FileRef, Gone, Incoming, Page, Rate
 from bots.tasks import TASKS
-from bots.wording import duration
 from storage.connection import persist
-from storage.heartbeat import roles
 from storage.keys import HISTORY_TTL
 from storage.limits import Limits, Rules
 from storage.messages import Address, decode, encode
@@ -46,7 +46,6 @@ from storage.stores import Stores, living
 
 PLATFORM = "web"
 LOOK = 2.0  # seconds between looks at the model and the figures
-CELLS = tuple(f"cell{number}" for number in range(1, 10))
 SOMETIMES = ("stop", "again", "closer", "code", *CELLS)  # buttons that are there while a message has them
 FILES = ["image", "video", ".pdf", ".tif", ".tiff"]
 
@@ -122,11 +121,16 @@ class _Site:
     async def sign(self, where: Address, sign: str) -> None: ...
     async def notify(self, press: str, text: str) -> None: ...
 
+    async def direct(self, person: str) -> Address:
+        raise Closed  # nobody can be found who does not look
+
     async def watch(self, request: gr.Request) -> AsyncGenerator[tuple[Any, ...]]:
         """Show what this visitor sees, and again whenever it changes, as long as the page is open."""
         user, language = request.user
+        about, looked = ("", ""), -LOOK
         while True:
-            about = await persist(partial(self._about, language))
+            if time.monotonic() - looked >= LOOK:  # not for each piece of an answer
+                about, looked = await persist(partial(self._about, language)), time.monotonic()
             chat, change = self._open(user), self._changes.setdefault(user, asyncio.Event())
             yield *about, list(chat.lines.values()), *(gr.update(visible=chat.has(code)) for code in SOMETIMES)
             with suppress(TimeoutError):
@@ -176,23 +180,21 @@ class _Site:
     async def _put(self, request: gr.Request, number: str, **details: Any) -> None:
         user, language = request.user
         chat = f"{PLATFORM}:{(where := Address(PLATFORM, self._open(user).id, number)).chat}"
-        incoming = Incoming(f"{chat}:{number}", f"{PLATFORM}:{user}", f"{chat}:{user}", where, language, **details)
-        await persist(partial(self._stores.inbox(PLATFORM).put, secrets.token_hex(16), encode(incoming)))
+        name = secrets.token_hex(16)
+        id = f"{chat}:{name if 'button' in details else number}"  # what is pressed twice may ask twice
+        incoming = Incoming(id, f"{PLATFORM}:{user}", f"{chat}:{user}", where, language, **details)
+        await persist(partial(self._stores.inbox(PLATFORM).put, name, encode(incoming)))
 
     async def _about(self, language: str) -> tuple[str, str]:
         """Which model answers, in plain words, and the figures of the status tab."""
-        health, counts, now = self._stores.health, await self._stores.queue.counts(), time.time()
-        model, service = await health.model(), await health.service()
-        code = "none" if service.reason or not model else "demo" if model.demo else "model"
-        name, alive = model.name if model else "–", await roles(self._stores.redis)
-        up = [f"| {role.role} | {duration(language, now - role.started)} |" for role in alive]
-        figures = "\n".join([say(language, "page.figures", model=name, **counts), *up])
-        return say(language, f"page.{code}", model=name), figures
+        model, now = await self._stores.health.model(), await self._stores.status()
+        code = "none" if now.reason or not model else "demo" if model.demo else "model"
+        return say(language, f"page.{code}", model=now.model), "  \n".join(status_lines(language, now))
 
     def _open(self, user: str) -> _Chat:
         if user not in self._chats:
             self._chats[user] = _Chat(f"{user}-{secrets.token_hex(8)}")
-            with suppress(OSError, msgspec.MsgspecError):  # a first visit; a file of another version
+            with suppress(OSError, ValueError):  # a first visit; a file of another version
                 self._chats[user] = decode((self._kept / user).read_bytes(), _Chat)
         return self._chats[user]
 
@@ -247,7 +249,7 @@ def _blocks(site: _Site, text: Any) -> gr.Blocks:
             )  # fmt: skip
             look: dict[str, Any] = {"size": "sm", "min_width": 80}
             with gr.Row():
-                cells = {code: gr.Button(code[-1], visible=False, **look) for code in CELLS}
+                cells = {code: gr.Button(code[-1], visible=False, size="sm", min_width=40) for code in CELLS}
             with gr.Row():
                 shown = {code: gr.Button(text(f"page_{code}"), visible=False, **look) for code in SOMETIMES[:4]}
                 always = {code: gr.Button(text(f"button_{code}"), **look) for code in ("new", "forget")}

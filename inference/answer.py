@@ -8,18 +8,22 @@ import hmac
 import time
 from collections.abc import AsyncGenerator, Container
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import takewhile
 
+import msgspec
 from msgspec import structs
 
 from inference import budget, prompt
-from inference.engine import Engine, EngineRefused, Generation
+from inference.engine import Engine
+from inference.engines import Engines
+from inference.stream import EngineRefused, Generation
 from storage.history import History
 from storage.images import Images
 from storage.messages import Ask, Cancelled, Done, Event, Failed, Model, Photo, Refused, Turn, View
 from storage.queue import Claim, Queue
 from storage.replies import Replies
+from storage.settings import CannotRun
 
 COALESCE = 0.1  # seconds between deltas after the first
 UNTIL = 60  # characters of the question up to which a conversation was dropped
@@ -27,14 +31,6 @@ UNTIL = 60  # characters of the question up to which a conversation was dropped
 
 class FenceLost(Exception):
     """Another worker holds this ask now; whatever is done here is dead."""
-
-
-class ContextTooSmall(Exception):
-    """The engine's context does not hold the system prompt and an answer; `least` tokens would."""
-
-    def __init__(self, context: int, least: int) -> None:
-        super().__init__(f"{context} tokens, {least} are needed")
-        self.context, self.least = context, least
 
 
 class Stop:
@@ -63,21 +59,21 @@ class Stop:
             self._scope = None
 
 
-@dataclass(slots=True)
-class Figures:
-    """What one answer took: seconds from the claim, tokens by the engine's count."""
+class Figures(msgspec.Struct):
+    """What one answer took: seconds from the claim, tokens by the engine's count; how it ended, by its event's name."""
 
-    started: float = field(default_factory=time.monotonic)
+    started: float = msgspec.field(default_factory=time.monotonic)
     first: float | None = None
     seconds: float = 0.0
-    generation: Generation = field(default_factory=Generation)
+    generation: Generation = msgspec.field(default_factory=Generation)
+    outcome: str = "done"
 
 
 @dataclass(slots=True)
 class Answerer:
     """Answers claims with one engine; holds no state of its own."""
 
-    engine: Engine
+    engine: Engine | Engines
     queue: Queue
     replies: Replies
     history: History
@@ -114,13 +110,14 @@ class Answerer:
             event = Failed("engine_refused")
         if not await self.queue.finish(claim, event, turns, view, first):
             raise FenceLost
+        figures.outcome = str(event.__struct_config__.tag)
         return figures
 
     async def check(self, model: Model) -> None:
-        """Raise ContextTooSmall where no question could ever be answered."""
+        """Raise CannotRun where the context does not hold the system prompt and an answer; `least` tokens would."""
         base = await self._base()
         if model.context < (least := budget.least_context(base)):
-            raise ContextTooSmall(model.context, least)
+            raise CannotRun("context_too_small", context=str(model.context), least=str(least))
 
     async def _base(self) -> int:
         """Tokens of every prompt, whatever is asked."""

@@ -14,27 +14,32 @@ import sys
 import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 
+from storage.logs import last_line
 from storage.messages import Model, Record, decode, encode
+from storage.roles import environment
+from storage.settings import CannotRun
+from storage.vision import TOKEN_PIXELS
 
 log = logging.getLogger(__name__)
 
 DEMO = Path(__file__).parent / "demo"  # the model that is shipped
+SLOTS = 4
 
 _CHILD = Path(__file__).parent / "embedded_child.py"
 _START_SECONDS = 300.0  # gigabytes of weights come off a slow disk
 _STOP_SECONDS = 5.0
 _STEADY_SECONDS = 30.0  # a child that lived this long is restarted at once
 _BACKOFF = (0.0, 0.5, 1.0, 2.0, 5.0)  # seconds before the n-th restart in a row; the last one repeats
-_PIXELS_PER_TOKEN = 1024  # Qwen3-VL: 32 x 32
+_PROMPT_CACHE_MIB = 256  # llama.cpp's own default is 8192
+_WARNINGS = 2  # llama.cpp's verbosity: 1 errors, 2 warnings, 3 everything it does
 
 
-class EngineFailed(Exception):
+class EngineFailed(CannotRun):
     """The engine cannot start here.
 
     `code` is "libgomp_missing" (the system package of that name), "engine_missing" (the wheel does not load),
@@ -43,26 +48,7 @@ class EngineFailed(Exception):
     """
 
     def __init__(self, code: str, detail: str = "") -> None:
-        super().__init__(f"{code}: {detail}")
-        self.code = code
-        self.detail = detail
-
-
-@dataclass(frozen=True)
-class EmbeddedSettings:
-    """What to serve: a folder with `mmproj*.gguf`, one other `*.gguf` and perhaps `askpix.json`.
-
-    context_tokens is a slot's share and threads what one step may use (0: what the model's card says of itself);
-    port 0 takes any free one.
-    """
-
-    data_dir: Path
-    model: Path = DEMO
-    context_tokens: int = 0
-    slots: int = 4
-    bind: str = "127.0.0.1"
-    port: int = 0
-    threads: int = 0
+        super().__init__(code, detail=detail)
 
 
 class EngineAddress(Record, frozen=True):
@@ -103,24 +89,24 @@ class _Card(Record, frozen=True):
     threads: int = 0
 
 
-def read_address(data_dir: Path) -> EngineAddress | None:
-    """The engine that `serve` announced in this data folder, alive or not; None when there is none."""
+def read_address(data_dir: Path, number: int = 0) -> EngineAddress | None:
+    """The engine that was announced in this data folder, alive or not, by its replica; None when there is none."""
     try:
-        return decode((data_dir / "engine.json").read_bytes(), EngineAddress)
-    except (FileNotFoundError, msgspec.DecodeError):
+        return decode((data_dir / numbered("engine.json", number)).read_bytes(), EngineAddress)
+    except (FileNotFoundError, ValueError):
         return None
 
 
-async def serve(settings: EmbeddedSettings, ready: Callable[[EngineAddress], None] | None = None) -> None:
-    """Keep the engine running until cancelled; `ready` is called whenever it (again) answers.
-
-    A child that dies is replaced on the same port with the same key. Raises EngineFailed when the first never runs.
-    """
-    await keep(Embedded(settings), ready)
+def numbered(name: str, number: int | None) -> str:
+    """A file's name for one of several replicas; the first one's is as if it were alone."""
+    return name.replace(".", f"-{number}.") if number else name
 
 
 async def keep(engine: Keepable, ready: Callable[[EngineAddress], None] | None = None) -> None:
-    """Start an engine and start it again whenever it ends, until cancelled; raises EngineFailed as `serve` does."""
+    """Start an engine and start it again whenever it ends, until cancelled; `ready` is called whenever it answers.
+
+    Raises EngineFailed when the first start fails.
+    """
     try:
         await engine.start()
         failures = 0
@@ -141,19 +127,35 @@ async def keep(engine: Keepable, ready: Callable[[EngineAddress], None] | None =
 
 
 class Embedded:
-    """One child after another, all behind one address."""
+    """One child after another, all behind one address: on the same port with the same key.
 
-    def __init__(self, settings: EmbeddedSettings) -> None:
+    model is a folder with `mmproj*.gguf`, one other `*.gguf` and perhaps `askpix.json`; context_tokens: a slot's share
+    and threads: what one step may use (0: what the model's card says of itself); port 0 takes any free one.
+    Raises EngineFailed for a folder without a model.
+    """
+
+    def __init__(
+        self, data_dir: Path, model: Path = DEMO, context_tokens: int = 0, slots: int = SLOTS, bind: str = "127.0.0.1",
+        port: int = 0, threads: int = 0,
+    ) -> None:  # fmt: skip
+        vision, text, card = _inspect(model)
+        context = context_tokens or card.context
+        self._model = Model(card.name, context, slots, card.min_pixels, card.max_pixels)
         self._key = secrets.token_urlsafe(24)
-        self._bind = settings.bind
-        self._port = settings.port
+        self._wishes: dict[str, Any] = {  # llama.cpp's parameters under its own names
+            "model.path": str(text), "mmproj.path": str(vision), "model_alias": [card.name],
+            "hostnames": [bind], "port": port, "api_keys": [self._key],
+            "n_parallel": slots, "n_ctx": context * slots,
+            "cpuparams.n_threads": threads or card.threads or os.cpu_count() or 1,
+            "image_min_tokens": card.min_pixels // TOKEN_PIXELS,
+            "image_max_tokens": card.max_pixels // TOKEN_PIXELS,
+            "cache_ram_mib": _PROMPT_CACHE_MIB, "n_gpu_layers": 0, "mmproj_use_gpu": False,
+            "fit_params": False,  # it would shrink the context to fit a GPU's memory
+            "ui": False, "endpoint_metrics": True, "verbosity": _WARNINGS,
+        }  # fmt: skip
         self._child: Process | None = None
-        self._file = settings.data_dir / "engine.json"
-        self._log = settings.data_dir / "logs" / "engine.log"
-        self._vision, self._text, card = _inspect(settings.model)
-        self._threads = settings.threads or card.threads or os.cpu_count() or 1
-        context = settings.context_tokens or card.context
-        self._model = Model(card.name, context, settings.slots, card.min_pixels, card.max_pixels)
+        self._file = data_dir / "engine.json"
+        self._log = data_dir / "logs" / "engine.log"
         self.address: EngineAddress | None = None  # of the child that answers now
         self._log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._log.write_bytes(b"")
@@ -163,8 +165,9 @@ class Embedded:
         # -P: nothing in the present folder may shadow what the child imports.
         with self._log.open("ab") as sink:
             child = self._child = await asyncio.create_subprocess_exec(
-                sys.executable, "-P", str(_CHILD), stdin=PIPE, stdout=PIPE, stderr=sink
-            )
+                sys.executable, "-P", str(_CHILD), stdin=PIPE, stdout=PIPE, stderr=sink,
+                env=environment(os.environ, frozenset()),  # what people send is decoded there: no secret
+            )  # fmt: skip
         try:
             line = await asyncio.wait_for(self._greet(child), _START_SECONDS)
         except (ConnectionError, TimeoutError):
@@ -172,8 +175,8 @@ class Embedded:
         answer: dict[str, str] = msgspec.json.decode(line) if line else {"error": "engine_died"}
         if "url" not in answer:
             await self._end_child()
-            raise EngineFailed(answer["error"], answer.get("detail") or self._last_words())
-        self._port = int(answer["url"].rpartition(":")[2])
+            raise EngineFailed(answer["error"], answer.get("detail") or last_line(self._log))
+        self._wishes["port"] = int(answer["url"].rpartition(":")[2])
         self.address = EngineAddress(answer["url"], self._key, child.pid, self._model)
         write_private(self._file, encode(self.address))
 
@@ -202,23 +205,9 @@ class Embedded:
     async def _greet(self, child: Process) -> bytes:
         if child.stdin is None or child.stdout is None:  # never, they are pipes; the types cannot know
             return b""
-        child.stdin.write(self._wishes())
+        child.stdin.write(msgspec.json.encode(self._wishes) + b"\n")
         await child.stdin.drain()
         return await child.stdout.readline()
-
-    def _wishes(self) -> bytes:
-        model = self._model
-        wishes: dict[str, Any] = {
-            "text": str(self._text), "vision": str(self._vision), "name": model.name, "key": self._key,
-            "bind": self._bind, "port": self._port, "slots": model.slots, "context": model.context,
-            "threads": self._threads, "min_tokens": model.min_pixels // _PIXELS_PER_TOKEN,
-            "max_tokens": model.max_pixels // _PIXELS_PER_TOKEN,
-        }  # fmt: skip
-        return msgspec.json.encode(wishes) + b"\n"
-
-    def _last_words(self) -> str:
-        lines = self._log.read_text(errors="replace").splitlines()
-        return lines[-1] if lines else ""
 
 
 def _inspect(folder: Path) -> tuple[Path, Path, _Card]:

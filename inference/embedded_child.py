@@ -1,8 +1,8 @@
 """The process that holds llama.cpp: an assertion in ggml aborts its whole process, so it gets one of its own.
 
-Started by `inference.embedded` as a file, it imports nothing of askpix. The first line on stdin says what to serve
-(the key never shows in a process list); the end of stdin means that the parent is gone. One line on stdout answers:
-`{"url": ...}` once it listens, or `{"error": code, "detail": text}`.
+Started by `inference.embedded` as a file, it imports nothing of askpix. The first line on stdin says what to serve,
+by the names of llama.cpp's parameters (the key never shows in a process list); the end of stdin means that the parent
+is gone. One line on stdout answers: `{"url": ...}` once it listens, or `{"error": code, "detail": text}`.
 """
 
 from __future__ import annotations
@@ -13,10 +13,8 @@ import os
 import signal
 import sys
 import threading
+from functools import reduce
 from typing import Any
-
-PROMPT_CACHE_MIB = 256  # llama.cpp's own default is 8192
-WARNINGS = 2  # llama.cpp's verbosity: 1 errors, 2 warnings, 3 everything it does
 
 
 def _leave_with_parent() -> None:
@@ -26,12 +24,9 @@ def _leave_with_parent() -> None:
 
 
 def _read_wishes() -> dict[str, Any]:
-    line = b""
-    while not line.endswith(b"\n"):
-        piece = os.read(0, 65_536)
-        if not piece:
-            os._exit(0)
-        line += piece
+    line = sys.stdin.buffer.readline()
+    if not line.endswith(b"\n"):
+        os._exit(0)
     return json.loads(line)
 
 
@@ -40,24 +35,9 @@ def _start(wishes: dict[str, Any]) -> Any:
     xllamacpp: Any = importlib.import_module("xllamacpp")
 
     params = xllamacpp.CommonParams()
-    params.model.path = wishes["text"]
-    params.mmproj.path = wishes["vision"]
-    params.model_alias = {wishes["name"]}
-    params.hostnames = [wishes["bind"]]
-    params.port = wishes["port"]
-    params.api_keys = [wishes["key"]]
-    params.n_parallel = wishes["slots"]
-    params.n_ctx = wishes["context"] * wishes["slots"]
-    params.cpuparams.n_threads = wishes["threads"]
-    params.image_min_tokens = wishes["min_tokens"]
-    params.image_max_tokens = wishes["max_tokens"]
-    params.cache_ram_mib = PROMPT_CACHE_MIB
-    params.n_gpu_layers = 0
-    params.mmproj_use_gpu = False
-    params.fit_params = False  # it would shrink the context to fit a GPU's memory
-    params.ui = False
-    params.endpoint_metrics = True
-    params.verbosity = WARNINGS
+    for name, value in wishes.items():
+        *path, last = name.split(".")
+        setattr(reduce(getattr, path, params), last, value)
     return xllamacpp.Server(params)  # returns once it listens
 
 

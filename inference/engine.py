@@ -1,16 +1,11 @@
-"""The only speaker to the engine: OpenAI-compatible HTTP, always streaming.
-
-EngineError
-├── EngineDown     not reachable, broken off, stalled or overloaded: the ask goes back to the queue
-└── EngineRefused  the engine read the request and will not serve it: the ask has no answer
-"""
+"""The only speaker to the engine: OpenAI-compatible HTTP, always streaming. Its errors are in stream.py."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 import io
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, closing, suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -19,6 +14,7 @@ from weakref import WeakSet
 import aiohttp
 import msgspec
 
+from inference.stream import EngineDown, Generation, events, read, refusal
 from storage.messages import Model
 from storage.vision import CHAT_LIMITS, PixelLimits
 
@@ -27,52 +23,12 @@ T = TypeVar("T")
 FIRST_TOKEN = 300.0  # seconds; a long prompt on a CPU is read that slowly
 NEXT_TOKEN = 60.0
 PROBE = 3.0
+LONGEST_TOKEN = 256  # characters; Qwen's has 128
 DEFAULT_SLOTS = 8
 DEFAULT_CONTEXT = 32_768
 
 JSON = {"Content-Type": "application/json"}
 SAMPLING = {"temperature": 0.7, "top_p": 0.8, "top_k": 20, "min_p": 0}
-
-
-class EngineError(Exception):
-    """Base of what the engine client raises."""
-
-
-class EngineDown(EngineError):
-    """The engine cannot answer now; `started` says that it had the request in hand, which may be what broke it."""
-
-    def __init__(self, reason: str, *, started: bool = False) -> None:
-        super().__init__(reason)
-        self.started = started
-
-
-class EngineRefused(EngineError):
-    """The engine refused the request for good (HTTP 4xx)."""
-
-
-class _Text(msgspec.Struct):
-    content: str | None = None
-
-
-class _Choice(msgspec.Struct):
-    delta: _Text | None = None
-    finish_reason: str | None = None
-
-
-class _Cached(msgspec.Struct):
-    cached_tokens: int | None = 0
-
-
-class _Usage(msgspec.Struct):
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    prompt_tokens_details: _Cached | None = None
-
-
-class _Chunk(msgspec.Struct):
-    choices: list[_Choice] | None = None
-    usage: _Usage | None = None
-    error: dict[str, Any] | str | None = None
 
 
 class _Listed(msgspec.Struct):
@@ -119,25 +75,6 @@ class _Props(msgspec.Struct):
     total_slots: int
 
 
-@dataclass(slots=True)
-class Generation:
-    """What is known of one answer when its stream has ended; tokens as the engine counts them."""
-
-    prompt_tokens: int = 0
-    cached_tokens: int = 0
-    tokens: int = 0
-    finish: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Wishes:
-    """What the settings ask of the engine; None takes what the engine says of itself."""
-
-    model: str | None = None
-    slots: int | None = None
-    context: int | None = None
-
-
 @dataclass(frozen=True, slots=True)
 class EngineAddress:
     """Where an engine is, its API key, and what it serves if that is known beforehand (the embedded engine)."""
@@ -171,11 +108,17 @@ class _Server:
 
 
 class Engine:
-    """One engine at an address that may change while we run (the embedded engine's port). Owns one pooled client."""
+    """One engine at an address that may change while we run (the embedded engine's port). Owns one pooled client.
 
-    def __init__(self, address: Callable[[], EngineAddress | None], wishes: Wishes | None = None) -> None:
+    model, slots and context go before what the engine says of itself.
+    """
+
+    def __init__(
+        self, address: Callable[[], EngineAddress | None], *, model: str | None = None, slots: int | None = None,
+        context: int | None = None,
+    ) -> None:  # fmt: skip
         self._address = address
-        self._wishes = wishes or Wishes()
+        self._model, self._slots, self._context = model, slots, context
         self._server: _Server | None = None
 
     async def __aenter__(self) -> Engine:
@@ -194,12 +137,12 @@ class Engine:
         if models is None or not models.data:
             raise EngineDown("the engine serves no model")
         listed = models.data[0]
-        name = self._wishes.model or listed.id
+        name = self._model or listed.id
         if served is None or server.name != name:
             served = server.address.model or await self._describe(server, name, listed)
             server.name, server.counted = name, {}
         server.served = served
-        context, slots = self._wishes.context or served.context, self._wishes.slots or served.slots
+        context, slots = self._context or served.context, self._slots or served.slots
         return msgspec.structs.replace(served, context=context, slots=slots)
 
     async def count(self, text: str) -> int:
@@ -234,20 +177,23 @@ class Engine:
                 response = await _request(server, "/v1/chat/completions", body)
             with closing(response):
                 if response.status != 200:
-                    raise _refusal(response.status)
-                async with aclosing(_events(response.content.iter_any())) as events:
-                    seconds = FIRST_TOKEN
+                    raise refusal(response.status)
+                async with aclosing(events(response.content.iter_any())) as stream:
+                    seconds, written = FIRST_TOKEN, 0
                     while True:
                         async with server.patience(seconds):  # the consumer's own time does not count
-                            chunk = await anext(events, None)
+                            chunk = await anext(stream, None)
                         if chunk is None:
                             return
                         seconds = NEXT_TOKEN
-                        if text := _read(chunk, generation):
+                        if text := read(chunk, generation):
+                            written += len(text)
                             yield text
+                        if written > LONGEST_TOKEN * max_tokens:
+                            raise EngineDown("the engine does not end", started=True)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise EngineDown(type(error).__name__) from error
-        except (aiohttp.ClientError, msgspec.MsgspecError, TimeoutError, RuntimeError) as error:  # ours: a close
+        except (aiohttp.ClientError, ValueError, TimeoutError, RuntimeError) as error:  # no JSON, no UTF-8, our close
             # Engines send no headers before the first token: what breaks off earlier may have died of this request.
             raise EngineDown(type(error).__name__, started=True) from error
 
@@ -283,9 +229,9 @@ class Engine:
                 if response.status == 404:
                     return None
                 if response.status != 200:
-                    raise _refusal(response.status)
+                    raise refusal(response.status)
                 return msgspec.json.decode(await response.read(), type=kind)
-        except (aiohttp.ClientError, msgspec.MsgspecError, TimeoutError) as error:
+        except (aiohttp.ClientError, ValueError, TimeoutError) as error:  # ValueError: no JSON, or no UTF-8
             raise EngineDown(type(error).__name__) from error
 
     async def _describe(self, server: _Server, name: str, listed: _Listed) -> Model:
@@ -309,42 +255,3 @@ async def _request(server: _Server, path: str, body: Any, seconds: float | None 
     call = server.client.post if body else server.client.get
     url = server.address.url.rstrip("/") + path
     return await call(url, data=data, headers=JSON, timeout=patience, allow_redirects=False)
-
-
-def _refusal(status: int) -> EngineError:
-    """What time, a key or a setting may mend is EngineDown. The body may quote the prompt: it goes nowhere."""
-    if status in (401, 403, 404, 408, 429) or status >= 500:
-        return EngineDown(f"HTTP {status}", started=status == 500)
-    return EngineRefused(f"HTTP {status}")
-
-
-async def _events(parts: AsyncIterator[bytes]) -> AsyncGenerator[_Chunk]:
-    """The chunks of a server-sent event stream until [DONE]; a stream that ends without it broke off."""
-    decoder, rest = msgspec.json.Decoder(_Chunk), b""
-    async for part in parts:
-        # Not by str's lines: they also end at U+2028, U+0085 and the like, which JSON may hold as they are.
-        *lines, rest = (rest + part).split(b"\n")
-        for line in lines:
-            if not line.startswith(b"data:"):
-                continue  # comments keep the connection alive
-            if (data := line[5:].strip()) == b"[DONE]":
-                return
-            yield decoder.decode(data)
-    raise EngineDown("the stream broke off", started=True)
-
-
-def _read(chunk: _Chunk, generation: Generation) -> str:
-    if error := chunk.error:  # behind a status of 200; SGLang says so that its queue is full, or a prompt just too long
-        code = error.get("code") if isinstance(error, dict) else None
-        raise _refusal(code if isinstance(code, int) and 400 <= code < 600 else 500)
-    if chunk.usage:
-        generation.prompt_tokens, generation.tokens = chunk.usage.prompt_tokens, chunk.usage.completion_tokens
-        details = chunk.usage.prompt_tokens_details
-        generation.cached_tokens = (details.cached_tokens or 0) if details else 0
-    text = ""
-    for choice in chunk.choices or ():
-        if choice.finish_reason == "abort":  # SGLang's word when it drains or drops a request
-            raise EngineDown("the engine gave up", started=True)
-        generation.finish = choice.finish_reason or generation.finish
-        text += (choice.delta and choice.delta.content) or ""
-    return text

@@ -2,52 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import pynvml as nvml  # pyright: ignore[reportMissingTypeStubs] : it has none
 
+from storage.status import Gpu
+
 _nvml: Any = nvml
+T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Gpu:
-    """The first GPU now: sizes in MiB, power in watts (0 where the card does not say it)."""
-
-    name: str
-    total: int
-    used: int
-    watts: float
+def count() -> int:
+    """How many GPUs there are."""
+    return _of_driver(lambda: int(_nvml.nvmlDeviceGetCount())) or 0
 
 
-@contextmanager
-def _open() -> Generator[bool]:
+def seen(number: int = 0) -> Gpu | None:
+    """One GPU, by its place; None where there is none. Takes some milliseconds."""
+    return _of_driver(lambda: _look(_nvml.nvmlDeviceGetHandleByIndex(number)))
+
+
+def _of_driver(look: Callable[[], T]) -> T | None:
     try:
         _nvml.nvmlInit()
     except _nvml.NVMLError:
-        yield False
-        return
+        return None
     try:
-        yield True
+        return look()
+    except _nvml.NVMLError:
+        return None
     finally:
         _nvml.nvmlShutdown()
 
 
-def seen() -> Gpu | None:
-    """The first GPU, or None. Takes some milliseconds."""
-    with _open() as there:
-        if not there:
-            return None
-        try:
-            card = _nvml.nvmlDeviceGetHandleByIndex(0)
-            memory = _nvml.nvmlDeviceGetMemoryInfo(card)
-            name, total, used = _nvml.nvmlDeviceGetName(card), int(memory.total), int(memory.used)
-        except _nvml.NVMLError:
-            return None
-        try:
-            watts = _nvml.nvmlDeviceGetPowerUsage(card) / 1000
-        except _nvml.NVMLError:
-            watts = 0.0
-    return Gpu(str(name), total // 2**20, used // 2**20, watts)
+def _look(card: Any) -> Gpu:
+    memory, name = _nvml.nvmlDeviceGetMemoryInfo(card), str(_nvml.nvmlDeviceGetName(card))
+    watts = _said(lambda: _nvml.nvmlDeviceGetPowerUsage(card)) / 1000
+    busy = _said(lambda: _nvml.nvmlDeviceGetUtilizationRates(card).gpu)
+    celsius = _said(lambda: _nvml.nvmlDeviceGetTemperature(card, _nvml.NVML_TEMPERATURE_GPU))
+    return Gpu(name, int(memory.total) // 2**20, int(memory.used) // 2**20, busy, celsius, watts)
+
+
+def _said(ask: Callable[[], int]) -> int:
+    try:
+        return ask()
+    except _nvml.NVMLError:
+        return 0

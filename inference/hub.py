@@ -13,13 +13,12 @@ import importlib
 import json
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
-from fnmatch import fnmatch
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 from inference.embedded import EngineFailed
 from inference.launch import Tell
-from storage.tasks import end
 
 WHOLE = "askpix.sha256"
 CHECKPOINT = ("*.json", "*.safetensors", "*.txt", "*.jinja")
@@ -39,15 +38,13 @@ async def obtain(name: str, models: Path, tell: Tell) -> Path:
     child = await asyncio.create_subprocess_exec(
         sys.executable, "-P", "-m", "inference.hub", name, str(folder), stdout=PIPE, stderr=DEVNULL
     )
-    following = asyncio.create_task(_follow(child, folder, tell))
     try:
-        failed = await following
+        failed = await _follow(child, folder, tell)
         await child.wait()
     finally:
         if child.returncode is None:
             child.kill()
             await child.wait()
-        await end([following])
     if failed or child.returncode:
         raise EngineFailed(failed or "model_offline", name)
     return folder
@@ -87,11 +84,9 @@ def _fetch(name: str, folder: Path) -> str:
     patterns = GGUF if name.upper().endswith("GGUF") else CHECKPOINT
     try:
         files = hub.HfApi().model_info(name, files_metadata=True)
-        wanted = [
-            file
-            for file in files.siblings
-            if "/" not in file.rfilename and any(fnmatch(file.rfilename, each) for each in patterns)
-        ]
+        wanted = [*hub.utils.filter_repo_objects(
+            files.siblings, allow_patterns=patterns, ignore_patterns="*/*", key=attrgetter("rfilename")
+        )]  # fmt: skip
         total = sum(file.size or 0 for file in wanted)
         _say(f"total {total}")
         for file in wanted:

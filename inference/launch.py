@@ -24,9 +24,10 @@ from pathlib import Path
 import msgspec
 
 from inference import engine, gpu
-from inference.embedded import EngineAddress, EngineFailed, write_private
+from inference.embedded import EngineAddress, EngineFailed, numbered, write_private
 from inference.plan import Card, Plan, catalogue
 from storage.messages import encode
+from storage.roles import environment
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +56,8 @@ class LaunchSettings:
     bind: str = "127.0.0.1"
     extra: Sequence[str] = ()
     python: str = sys.executable
-    used: Callable[[], int | None] = field(default=lambda: (found := gpu.seen()) and found.used)  # MiB of the card
+    number: int | None = None  # of the GPU, where there is one engine for each
+    used: Callable[[int], int | None] = field(default=lambda number: (found := gpu.seen(number)) and found.used)  # MiB
     watch: float = _WATCH_SECONDS
 
 
@@ -94,21 +96,14 @@ class SGLang:
             port = free.getsockname()[1]
         here = "127.0.0.1" if settings.bind in ("0.0.0.0", "::") else settings.bind  # noqa: S104 : only compared
         self._where = engine.EngineAddress(f"http://{here}:{port}", secrets.token_urlsafe(24))
-        self._file = settings.data_dir / "engine.json"
-        self._config = settings.data_dir / "sglang.yaml"
+        self._file = settings.data_dir / numbered("engine.json", settings.number)
+        self._config = settings.data_dir / numbered("sglang.yaml", settings.number)
         logs = settings.data_dir / "logs"
         logs.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._log = RotatingFileHandler(logs / "sglang.log", maxBytes=_LOG_BYTES, backupCount=1)
-        flags = [
-            *settings.plan.flags,
-            "--served-model-name",
-            settings.name,
-            "--host",
-            settings.bind,
-            "--port",
-            str(port),
-        ]
-        self._flags = [*flags, *settings.extra]
+        log_name = numbered("sglang.log", settings.number)
+        self._log = RotatingFileHandler(logs / log_name, maxBytes=_LOG_BYTES, backupCount=1)
+        where = ("--host", settings.bind, "--port", str(port))
+        self._flags = [*settings.plan.flags, "--served-model-name", settings.name, *where, *settings.extra]
         write_private(self._config, msgspec.json.encode({"api-key": self._where.key}))
         parts = settings.plan.parts
         self._growth = settings.plan.total_mib - parts["driver"] + parts["reserve"] / 2
@@ -118,11 +113,13 @@ class SGLang:
     async def start(self) -> None:
         """Start a server and wait until it answers; raises EngineFailed and leaves none behind."""
         settings = self._settings
-        self._mark = (settings.used() or 0) + self._growth
+        self._mark = (settings.used(settings.number or 0) or 0) + self._growth
         command = ["-P", "-m", "sglang.launch_server", "--config", str(self._config), *self._flags]
         self._ready.clear()
         self._words.clear()
-        env = {**settings.plan.env, **os.environ}
+        env = settings.plan.env | environment(os.environ, frozenset())  # what people send is decoded there: no secret
+        if settings.number is not None:
+            env["CUDA_VISIBLE_DEVICES"] = str(settings.number)
         if "cuda_ipc" in settings.extra:
             env["SGLANG_MM_PRECOMPUTE_HASH"] = "0"  # photos that stay on the card are hashed there, by the scheduler
         self._child = await asyncio.create_subprocess_exec(
@@ -153,7 +150,7 @@ class SGLang:
             return None
         while not reading.done():
             await asyncio.wait([reading], timeout=self._settings.watch)
-            used = self._settings.used() or 0
+            used = self._settings.used(self._settings.number or 0) or 0
             if used > self._mark:
                 log.warning("GPU memory has grown to %d MiB, past %d: draining", used, self._mark)
                 await self._end(_DRAIN_SECONDS)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import shlex
 import sys
+from functools import partial
 from typing import Any
 
 import msgspec
 
-from inference import embedded, hub, launch, plan
+from inference import embedded, gpu, hub, launch, plan
 from inference.answer import Answerer
 from inference.embedded import EngineFailed
-from inference.engine import Engine, EngineAddress, Wishes
+from inference.engine import EngineAddress
+from inference.engines import Engines
 from inference.launch import Tell
 from inference.settings import InferenceSettings
 from inference.worker import Worker
@@ -26,18 +28,19 @@ DEFAULT_MODEL = "Qwen/Qwen3-VL-2B-Instruct"  # of a machine with a GPU and SGLan
 async def work(storage: StorageSettings, settings: InferenceSettings, stop: asyncio.Event) -> None:
     """Run a worker until `stop`, on the engine of the settings or else on the embedded one of the data folder.
 
-    Raises ContextTooSmall.
+    Raises CannotRun.
     """
 
-    def address() -> EngineAddress | None:
-        if settings.engine_url:
-            return EngineAddress(settings.engine_url, settings.engine_key)
-        found = embedded.read_address(storage.data_dir)
+    def own(number: int) -> EngineAddress | None:
+        found = embedded.read_address(storage.data_dir, number)
         return EngineAddress(found.url, found.key, found.model) if found else None
 
-    wishes = Wishes(settings.model if settings.engine_url else None, settings.concurrency, settings.context_tokens)
+    given = [partial(EngineAddress, url, settings.engine_key) for url in settings.engine_url]
+    addresses = given or [partial(own, number) for number in range(_replicas(settings))]
+    model = settings.model if settings.engine_url else None
+    slots, context = settings.concurrency, settings.context_tokens
     made: list[Worker] = []
-    async with Engine(address, wishes) as engine:
+    async with Engines(addresses, model=model, slots=slots, context=context) as engine:
         async with living(storage, "worker", lambda: made[0].figures() if made else {}) as (stores, name):
             secret = await stores.health.secret()
             answerer = Answerer(engine, stores.queue, stores.replies, stores.history, stores.images, secret)
@@ -50,25 +53,22 @@ async def serve(storage: StorageSettings, settings: InferenceSettings, stop: asy
 
     `tell(code, **details)` hears how far its start is.
     """
-    ready: asyncio.Future[embedded.EngineAddress] = asyncio.get_running_loop().create_future()
+    ready: asyncio.Queue[embedded.EngineAddress] = asyncio.Queue()
 
     async def live() -> None:
-        model = (await ready).model
+        model = (await ready.get()).model
         async with living(storage, "engine", lambda: {"model": model.name}):
             await stop.wait()
 
-    def known(address: embedded.EngineAddress) -> None:
-        if not ready.done():
-            ready.set_result(address)
-
     async def run() -> None:
-        await embedded.keep(await _choose(storage, settings, tell), known)
+        chosen = await _choose(storage, settings, tell)
+        await first_of(*(embedded.keep(each, ready.put_nowait) for each in chosen))
 
     await first_of(run(), live(), stop.wait())
 
 
-async def _choose(storage: StorageSettings, settings: InferenceSettings, tell: Tell) -> embedded.Keepable:
-    """SGLang where there is a GPU to plan with, else the CPU engine; the model is fetched if it is not here."""
+async def _choose(storage: StorageSettings, settings: InferenceSettings, tell: Tell) -> list[embedded.Keepable]:
+    """SGLang, one a replica, where there is a GPU to plan with, else the CPU engine. Fetches the model."""
     card = None if settings.gpu == "cpu" else launch.find_card(settings.gpu)
     python = settings.sglang_python or sys.executable
     version = await launch.installed(python) if card else None
@@ -78,22 +78,24 @@ async def _choose(storage: StorageSettings, settings: InferenceSettings, tell: T
     folder = await hub.obtain(name, storage.data_dir / "models", tell)
     served = folder.name if name == str(folder) else name
     if not (folder / "config.json").exists():
-        context, slots = settings.context_tokens or 0, settings.concurrency or embedded.EmbeddedSettings.slots
-        return embedded.Embedded(
-            embedded.EmbeddedSettings(storage.data_dir, folder, context, slots, settings.bind)
-        )  # fmt: skip
+        context, slots = settings.context_tokens or 0, settings.concurrency or embedded.SLOTS
+        return [embedded.Embedded(storage.data_dir, folder, context, slots, settings.bind)]
     if not card or not version:
         raise EngineFailed("sglang_missing" if card else "needs_gpu", name)
     wanted = _plan(card, str(folder), settings, version)
     if not wanted.fits:
         raise EngineFailed("does_not_fit", wanted.gpu)
     tell("plan", gpu=wanted.gpu, mib=wanted.total_mib, tokens=wanted.kv_tokens)
-    return launch.SGLang(
-        launch.LaunchSettings(
-            storage.data_dir, wanted, served, settings.bind, shlex.split(settings.engine_args or ""), python
-        ),
-        tell,
-    )
+    if (count := _replicas(settings)) > max(1, gpu.count()):
+        raise EngineFailed("few_gpus", str(gpu.count()))
+    extra = shlex.split(settings.engine_args or "")
+    make = partial(launch.LaunchSettings, storage.data_dir, wanted, served, settings.bind, extra, python)
+    numbers = range(count) if count > 1 else (None,)
+    return [launch.SGLang(make(number=number), tell) for number in numbers]
+
+
+def _replicas(settings: InferenceSettings) -> int:
+    return settings.replicas or max(1, gpu.count())
 
 
 async def planned(settings: InferenceSettings) -> dict[str, Any]:
@@ -110,6 +112,5 @@ def _plan(card: plan.Card, model: str, settings: InferenceSettings, version: tup
     if shape is None:
         raise EngineFailed("no_shape", model)
     context = settings.context_tokens or plan.CONTEXT
-    return plan.plan(
-        plan.Wish(card, model, shape, context, settings.concurrency, settings.quantization, settings.kv_dtype, version)
-    )
+    slots, weights = settings.concurrency, settings.quantization
+    return plan.plan(plan.Wish(card, model, shape, context, slots, weights, settings.kv_dtype, version))

@@ -30,7 +30,7 @@ PHOTO = 1024 * 768  # px; the ceilings speak of one such photo and 64 tokens of 
 NEWEST = (0, 5, 23)  # of SGLang, whose flags are written where none is installed
 PHOTO_TOKENS = CHAT_LIMITS.max_pixels // TOKEN_PIXELS  # of the largest
 STREAM = 4  # tokens a piece after the first: half the processor time of a token, and sooner than chats are edited
-HASHED = (0, 5, 23)  # from here on SGLang can hash photos in threads beside the process that prepares them
+HASHED = (0, 5, 16)  # the oldest SGLang that was measured to gain by hashing photos outside its scheduler
 LARGE = 40_960  # from here on a prefill step may be larger
 
 
@@ -308,6 +308,6 @@ def _flags(wish: Wish, users: int, fraction: float, chunk: int) -> list[str]:
 
 def _env(wish: Wish) -> dict[str, str]:
     env = {"SGLANG_VLM_CACHE_SIZE_MB": str(round(catalogue().room["cache"]))}
-    if wish.version >= HASHED and "cuda_ipc" not in wish.card.flags:
+    if wish.version >= HASHED and (wish.version < (0, 5, 20) or "cuda_ipc" not in wish.card.flags):
         env["SGLANG_MM_PRECOMPUTE_HASH"] = "1"  # else the scheduler does it, and every answer waits
     return env

@@ -6,7 +6,6 @@ Foreign errors: `redis.exceptions.RedisError` stays what it is inside storage; c
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,12 +13,15 @@ from typing import Any, TypeVar
 from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
 from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, OutOfMemoryError, ReadOnlyError
+from redis.exceptions import OutOfMemoryError, ReadOnlyError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from storage.keys import PREFIX
+from storage.settings import sentinels
+from storage.tasks import end
 
 T = TypeVar("T")
 
@@ -55,12 +57,44 @@ class _Cancellable:
             self.socket_timeout = seconds
 
 
+class _Watched(SentinelConnectionPool):
+    """Connections to whichever server the Sentinels name now; theirs end with it.
+
+    After a failure all connections want to know at once: one question, which nobody's end breaks off, serves them all.
+    """
+
+    _asking: asyncio.Task[Any] | None = None
+
+    async def get_master_address(self) -> Any:
+        if self._asking is None or self._asking.done():
+            question: Any = super().get_master_address()  # pyright: ignore[reportUnknownVariableType] : untyped
+            self._asking = asyncio.create_task(question)
+        return await asyncio.shield(self._asking)
+
+    async def disconnect(self, inuse_connections: bool = True) -> None:
+        await super().disconnect(inuse_connections)
+        if inuse_connections:  # else only the primary has changed, and somebody may be asking a Sentinel
+            await end([self._asking] if self._asking else [])
+            manager: Any = self.sentinel_manager
+            for sentinel in manager.sentinels:
+                await sentinel.aclose()
+
+
 def connect(url: str) -> Client:
     """A client that never retries by itself: redis-py's silent retries can write an entry twice."""
     patience: dict[str, Any] = {"socket_timeout": SOCKET_TIMEOUT, "socket_connect_timeout": 5.0}
-    client: Any = Redis.from_url(url, retry=Retry(NoBackoff(), 0), max_connections=1000, **patience)  # pyright: ignore[reportUnknownMemberType] : its keyword arguments are untyped
-    pool = client.connection_pool
-    pool.connection_class = type("Cancellable", (_Cancellable, pool.connection_class), {})
+    options: dict[str, Any] = {**patience, "retry": Retry(NoBackoff(), 0), "max_connections": 1000}
+    watchers: list[Any] = []
+    if found := sentinels(url):
+        quick = {"socket_timeout": 1.0, "socket_connect_timeout": 1.0, "retry": Retry(NoBackoff(), 0)}
+        watch: Any = Sentinel(found.places, sentinel_kwargs=quick, **found.login, **options)
+        client: Any = watch.master_for(found.name, connection_pool_class=_Watched)
+        watchers = watch.sentinels
+    else:
+        client = Redis.from_url(url, **options)  # pyright: ignore[reportUnknownMemberType] : its keyword arguments are untyped
+    for each in (client, *watchers):
+        pool = each.connection_pool
+        pool.connection_class = type("Cancellable", (_Cancellable, pool.connection_class), {})
     return client
 
 
@@ -71,36 +105,21 @@ class Scripts:
     """
 
     def __init__(self, redis: Client) -> None:
-        self._redis = redis
         library = (_FOLDER / "_lib.lua").read_text()
         files = [file for file in _FOLDER.glob("*.lua") if file.name != "_lib.lua"]
-        self._sources = {file.stem: f"{library}\n{file.read_text()}" for file in files}
-        # The name under which Redis keeps a script is its sha1: no need to ask for it.
-        self._digests = {
-            name: hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
-            for name, source in self._sources.items()
+        self._scripts: dict[str, Any] = {
+            file.stem: redis.register_script(f"{library}\n{file.read_text()}") for file in files
         }
-
-    async def load(self) -> None:
-        """Give the server every script, as far as it has lost it or never had it."""
-        for source in self._sources.values():
-            await self._redis.script_load(source)
 
     async def call(self, name: str, *args: str | bytes | int | float) -> Any:
         """Run a script; a server that has lost it gets it again."""
-        try:
-            return await self._evalsha(self._redis, name, args)
-        except NoScriptError:
-            await self.load()
-            return await self._evalsha(self._redis, name, args)
+        # One key, the prefix, routes the script to the slot that all keys share.
+        return await self._scripts[name]((PREFIX,), args)
 
     def queue_on(self, pipe: Pipeline, name: str, *args: str | bytes | int | float) -> None:
         """Append a call to a pipeline; on NoScriptError the caller does it again with `call`."""
-        self._evalsha(pipe, name, args)
-
-    def _evalsha(self, target: Any, name: str, args: tuple[str | bytes | int | float, ...]) -> Any:
-        # One key, the prefix, routes the script to the slot that all keys share.
-        return target.execute_command("EVALSHA", self._digests[name], 1, PREFIX, *args)
+        # Not by redis-py's own way: it asks the server for the script in front of every pipeline.
+        pipe.evalsha(self._scripts[name].sha, 1, PREFIX, *args)
 
 
 async def persist(step: Callable[[], Awaitable[T]]) -> T:

@@ -19,8 +19,9 @@ import stat
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from importlib.util import find_spec
+from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote
@@ -28,6 +29,8 @@ from urllib.parse import quote
 from redis.exceptions import BusyLoadingError, RedisError
 
 from storage.connection import StoreDown, connect
+from storage.settings import CannotRun
+from storage.tasks import end
 
 OLDEST = (6, 2)  # streams, scripts and LPOS as the queue uses them
 OLDEST_SPLIT_LOG = (7, 0)  # an older server does not see a log in `appendonlydir` and would start empty
@@ -41,17 +44,12 @@ LOG_LIMIT = 5_000_000  # bytes
 log = logging.getLogger(__name__)
 
 
-class StoreUnavailable(Exception):
-    """There is no store; `code` and `details` name the sentence that says why.
+class StoreUnavailable(CannotRun):
+    """There is no store.
 
     Codes: no_server; server_too_old (path, version); server_failed (log); folder_not_private (folder);
     folder_unusable (folder, reason).
     """
-
-    def __init__(self, code: str, **args: str) -> None:
-        super().__init__(code, args)
-        self.code = code
-        self.details = args
 
 
 class Store:
@@ -65,67 +63,55 @@ class Store:
         self._given = url
         self._root = data_dir.resolve()
         self._folder = self._root / "valkey"
-        self._users = -1
-        self._keeper: asyncio.Task[None] | None = None
+        self._log = self._root / "logs" / "valkey.log"
+        self._held = AsyncExitStack()
 
     async def __aenter__(self) -> str:
         """The URL to connect to. Raises StoreUnavailable."""
         if self._given:
             return self._given
-        self._users = self._open_lock("store")
-        try:
-            if not await _until(lambda: try_lock(self._users, fcntl.LOCK_SH), PATIENCE):
+        async with AsyncExitStack() as holding:
+            users = holding.enter_context(open_lock(self._root, "store"))
+            holding.push_async_callback(self._leave, users)
+            if not await _until(lambda: try_lock(users, fcntl.LOCK_SH), PATIENCE):
                 raise StoreUnavailable("server_failed", log=str(self._log))
             url = await self.revive()
-        except BaseException:
-            await self._leave()
-            raise
-        self._keeper = asyncio.create_task(self._keep())
+            holding.push_async_callback(end, [asyncio.create_task(self._keep())])
+            self._held = holding.pop_all()
         return url
 
     async def __aexit__(self, *_: object) -> None:
-        if self._keeper:
-            self._keeper.cancel()
-            try:
-                await asyncio.wait([self._keeper])
-            finally:
-                await self._leave()
+        await self._held.aclose()
 
     async def revive(self) -> str:
         """Start the server if none lives, wait until it answers, return its URL. Any number of processes may call it.
 
         Raises StoreUnavailable.
         """
-        if self._given:
-            return self._given
-        servers: Iterator[Path] | None = None
+        servers = _servers(self._folder)
         clock = asyncio.get_running_loop().time
         deadline = clock() + PATIENCE
         while clock() < deadline:
-            lock = self._open_lock("server")
-            try:
+            with open_lock(self._root, "server") as lock:
                 if try_lock(lock, fcntl.LOCK_EX):
-                    servers = servers or iter(_servers(self._folder))
                     self._start(servers, lock)
                 url = _url(lock)
-            finally:
-                os.close(lock)
             try:
-                if await _answers(url):
-                    return url
+                await _ping(url)
             except BusyLoadingError:
                 deadline = clock() + PATIENCE
+            except StoreDown:
+                pass  # it is still starting
+            else:
+                return url
             await asyncio.sleep(POLL)
         raise StoreUnavailable("server_failed", log=str(self._log))
 
     async def _keep(self) -> None:
         while True:
             await asyncio.sleep(WATCH)
-            lock = self._open_lock("server")
-            try:
+            with open_lock(self._root, "server") as lock:
                 died = try_lock(lock, fcntl.LOCK_EX)
-            finally:
-                os.close(lock)
             if died:
                 log.warning("the store's server died; starting it again")
                 try:
@@ -134,33 +120,26 @@ class Store:
                     log.error("the store does not come back: %s %s", error.code, error.details)
                     await asyncio.sleep(PAUSE)
 
-    async def _leave(self) -> None:
-        try:
-            if try_lock(self._users, fcntl.LOCK_EX):
-                await self._shut_down()
-        finally:
-            os.close(self._users)
-
-    async def _shut_down(self) -> None:
-        lock = self._open_lock("server")
-        try:
+    async def _leave(self, users: FileIO) -> None:
+        """Shut the server down if nobody uses it any more."""
+        if not try_lock(users, fcntl.LOCK_EX):
+            return
+        with open_lock(self._root, "server") as lock:
             if not try_lock(lock, fcntl.LOCK_EX):
                 client = connect(_url(lock))
                 with suppress(RedisError, *StoreDown):  # a server that cannot end stays, and is joined again
                     await client.shutdown(nosave=True)
                 await client.aclose()
                 await _until(lambda: try_lock(lock, fcntl.LOCK_EX), PATIENCE)
-        finally:
-            os.close(lock)
 
-    def _start(self, servers: Iterator[Path], lock: int) -> None:
+    def _start(self, servers: Iterator[Path], lock: FileIO) -> None:
         """Start the next server that is worth a try; it forks into the background and takes `lock` with it."""
         binary = next(servers, None)
         if binary is None:
             raise StoreUnavailable("server_failed", log=str(self._log))
         socket = self._socket()
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, os.fsencode(socket), 0)
+        lock.truncate(0)
+        lock.write(os.fsencode(socket))
         options = {
             "daemonize": "yes",  # forks: the server is nobody's child, and its end leaves no zombie
             "port": "0", "unixsocket": str(socket), "unixsocketperm": "700", "dir": str(self._folder),
@@ -172,14 +151,10 @@ class Store:
         with open_log(self._log) as output, suppress(OSError, subprocess.TimeoutExpired):
             subprocess.run(
                 [binary, *(word for name, value in options.items() for word in (f"--{name}", value))],
-                pass_fds=(lock,), start_new_session=True, env=environment, stdin=subprocess.DEVNULL, stdout=output,
-                stderr=output, timeout=PATIENCE,
+                pass_fds=(lock.fileno(),), start_new_session=True, env=environment, stdin=subprocess.DEVNULL,
+                stdout=output, stderr=output, timeout=PATIENCE,
                 check=False,  # a server that did not start has left its lock, and that is what is looked at
             )  # fmt: skip
-
-    @property
-    def _log(self) -> Path:
-        return self._root / "logs" / "valkey.log"
 
     def _socket(self) -> Path:
         _make_private(self._folder)
@@ -191,14 +166,6 @@ class Store:
         _make_private(folder)
         return folder / "sock"
 
-    def _open_lock(self, name: str) -> int:
-        folder = self._root / "locks"
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            return os.open(folder / f"{name}.lock", os.O_RDWR | os.O_CREAT, 0o600)
-        except OSError as error:
-            raise StoreUnavailable("folder_unusable", folder=str(folder), reason=error.strerror or "") from error
-
 
 def open_log(path: Path) -> BinaryIO:
     """Open a log to append to; one that has grown past LOG_LIMIT becomes `<name>.1` first, and the older one goes."""
@@ -209,7 +176,7 @@ def open_log(path: Path) -> BinaryIO:
     return path.open("ab")
 
 
-def _servers(folder: Path) -> list[Path]:
+def _servers(folder: Path) -> Iterator[Path]:
     """The servers that can read what lies in `folder`, the system's own first. Raises StoreUnavailable."""
     found = [Path(path) for name in ("valkey-server", "redis-server") if (path := shutil.which(name))]
     # Found by its folder: importing the package would import its client, and its own launcher keeps no append-only log.
@@ -219,11 +186,12 @@ def _servers(folder: Path) -> list[Path]:
     oldest = OLDEST_SPLIT_LOG if (folder / "appendonlydir").exists() else OLDEST
     versions = {path: _version(path) for path in found}
     fit = [path for path, version in versions.items() if version >= oldest]
-    if fit:
-        return fit
-    for path, version in versions.items():
+    if not versions:
+        raise StoreUnavailable("no_server")
+    if not fit:
+        path, version = next(iter(versions.items()))
         raise StoreUnavailable("server_too_old", path=str(path), version=".".join(map(str, version)))
-    raise StoreUnavailable("no_server")
+    yield from fit
 
 
 def _version(binary: Path) -> tuple[int, int]:
@@ -248,7 +216,18 @@ def _make_private(folder: Path) -> None:
         raise StoreUnavailable("folder_unusable", folder=str(folder), reason=error.strerror or "") from error
 
 
-def try_lock(file: int, kind: int) -> bool:
+def open_lock(data_dir: Path, name: str) -> FileIO:
+    """The file of a lock, for `try_lock`; closing it frees the lock. Raises StoreUnavailable."""
+    folder = data_dir / "locks"
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)  # what lies in it is its owner's alone
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return os.fdopen(os.open(folder / f"{name}.lock", os.O_RDWR | os.O_CREAT, 0o600), "r+b", 0)
+    except OSError as error:
+        raise StoreUnavailable("folder_unusable", folder=str(folder), reason=error.strerror or "") from error
+
+
+def try_lock(file: FileIO, kind: int) -> bool:
     """Take a lock of `kind` if nobody is in the way; says whether it was taken."""
     try:
         fcntl.flock(file, kind | fcntl.LOCK_NB)
@@ -257,21 +236,27 @@ def try_lock(file: int, kind: int) -> bool:
     return True
 
 
-def _url(lock: int) -> str:
+def _url(lock: FileIO) -> str:
     """The URL of the server whose socket is named in its lock."""
-    return f"unix://{quote(os.pread(lock, 4096, 0))}"
+    return f"unix://{quote(os.pread(lock.fileno(), 4096, 0))}"
 
 
-async def _answers(url: str) -> bool:
-    """Whether a server answers; raises BusyLoadingError while it still reads its log."""
+def running(data_dir: Path) -> str | None:
+    """The URL of the server that lives in a data folder, None when none does; nothing is started or made."""
+    try:
+        lock = (data_dir.resolve() / "locks" / "server.lock").open("rb+", buffering=0)
+    except OSError:
+        return None
+    with lock:
+        return None if try_lock(lock, fcntl.LOCK_SH) else _url(lock)
+
+
+async def _ping(url: str) -> None:
+    """Hear from a server; raises StoreDown, BusyLoadingError among it while the server still reads its log."""
     client = connect(url)
     try:
         async with asyncio.timeout(1):
-            return bool(await client.ping())
-    except BusyLoadingError:
-        raise
-    except StoreDown:
-        return False
+            await client.ping()
     finally:
         await client.aclose()
 

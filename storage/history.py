@@ -65,13 +65,11 @@ class History:
     async def view(self, conversation: str) -> View | None:
         """What the engine was given of a conversation last, and what the last trimming before or with it dropped."""
         found = await self._redis.hmget(keys.view(conversation), "now", "dropped")
-        match _readable([each for each in found if each], View, conversation):
-            case [now, dropped]:
-                return structs.replace(now, dropped=dropped.dropped, until=dropped.until)
-            case [now]:
-                return now
-            case _:
-                return None
+        views = _readable([each for each in found if each], View, conversation)
+        if len(views) < 2:
+            return views[0] if views else None
+        now, dropped = views
+        return structs.replace(now, dropped=dropped.dropped, until=dropped.until)
 
     async def restart(self, conversation: str) -> None:
         """Start afresh: earlier turns are gone, questions kept for another try too, and asks under way leave none."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from storage import keys
-from storage.connection import Client, Scripts
+from storage.connection import Scripts
 from storage.messages import Photo, Refused
 
 
@@ -18,7 +18,7 @@ class Images:
     A photo's time begins with its last `put`, or when the last ask that used it is closed.
     """
 
-    def __init__(self, redis: Client, scripts: Scripts, cap_bytes: int, ttl: int) -> None:
+    def __init__(self, scripts: Scripts, cap_bytes: int, ttl: int) -> None:
         self._scripts = scripts
         self._cap_bytes = cap_bytes
         self.ttl = ttl

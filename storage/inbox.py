@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from redis.exceptions import ResponseError
 
 from storage import keys
 from storage.connection import Client, Scripts
 
 GROUP = "intake"
-CONSUMER = "1"  # one adapter a platform: its restart reads its own pending entries again
+CONSUMER = "1"  # one reader a group: its restart reads its own pending entries again
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """One raw update and its place in the stream."""
 
     id: str
@@ -82,9 +81,8 @@ class Inbox:
             await pipe.execute()
 
     async def _read(self, after: str, n: int, block: int | None) -> list[Entry]:
-        return [Entry(id, fields[b"raw"]) for id, fields in await read_group(
-            self._redis, self._stream, GROUP, CONSUMER, after, n, block
-        )]  # fmt: skip
+        found = await read_group(self._redis, self._stream, GROUP, after, n, block)
+        return [Entry(id, fields[b"raw"]) for id, fields in found]
 
 
 async def open_group(redis: Client, stream: str, group: str) -> None:
@@ -97,11 +95,11 @@ async def open_group(redis: Client, stream: str, group: str) -> None:
 
 
 async def read_group(
-    redis: Client, stream: str, group: str, consumer: str, after: str, n: int, block: int | None
+    redis: Client, stream: str, group: str, after: str, n: int, block: int | None
 ) -> list[tuple[str, dict[bytes, bytes]]]:
     """XREADGROUP of one stream; block in ms, None returns at once. Entries that were deleted meanwhile are left out."""
     while True:
-        answer: Any = await redis.xreadgroup(group, consumer, {stream: after}, count=n, block=block)
+        answer: Any = await redis.xreadgroup(group, CONSUMER, {stream: after}, count=n, block=block)
         entries: list[tuple[bytes, dict[bytes, bytes]]] = answer[0][1] if answer else []
         gone = [id for id, fields in entries if not fields]
         if gone:  # acknowledged, or a page of nothing else would look like the end

@@ -21,6 +21,12 @@ ADMIN_CODE_TTL = 15 * 60
 DRAFT_TTL = 3_600  # a form stays open as long as its person leaves it so; longer is a new thought
 LINK_CODE_TTL = 15 * 60
 ROLE_TTL = 3  # a role whose heartbeat is older is gone; heartbeats come every second
+MINUTE_TTL = 3 * 3_600  # of measurements; hours are made of them
+HOUR_TTL = 8 * DAY  # of measurements by the hour and by the day
+USE_TTL = 62 * DAY  # what one person used on a day and in a month
+FAULT_TTL = 7 * DAY  # the engine's last error
+LEADER_TTL = 10  # who keeps house says each two seconds that it still does
+NOTICE_TTL = DAY  # what admins are to be told; older news is none
 RATE_TTL = 60  # one window of the per-person rate limit
 
 # Queue (design: ring, lanes and jobs; the Lua scripts know the same names)
@@ -37,9 +43,19 @@ PHOTO_USES = PREFIX + "imguse"  # HASH person|sha256 -> asks that are waiting or
 ADMINS = PREFIX + "admins"  # SET of persons who became admin by the one-time link
 # HASH person -> all who are one with them by /link, the lane's first; it lasts, like an admin
 JOINED = PREFIX + "joined"
+LANGUAGES = PREFIX + "languages"  # HASH admin -> the language of their last command: news come in it
 MOVED = PREFIX + "moved"  # HASH chat -> the id it had before its platform gave it another
 SECRET = PREFIX + "secret"  # random, made once: names persons to the engine without naming them
 MODEL = PREFIX + "model"  # the running engine's `Model` record
+MODE = PREFIX + "mode"  # "paused" or "draining", while it is that
+RULES = PREFIX + "rules"  # HASH person or chat -> "allow" or "deny", beside the environment's
+QUOTAS = PREFIX + "quotas"  # HASH person -> asks a day, 0: without limit
+CHANGES = PREFIX + "changes"  # STREAM of what admins changed: who, what, when; the newest thousand
+FAULT = PREFIX + "fault"  # HASH: the engine's last error, and when
+LEADER = PREFIX + "leader"  # which process keeps house
+CHORES = PREFIX + "chores"  # HASH name -> `Chore`: what is done, and when
+DONE = PREFIX + "done"  # HASH name -> `Run`: how that went last
+INCIDENTS = PREFIX + "incidents"  # HASH name -> since when; "told:" name -> since when admins know
 ROLES = PREFIX + "roles"  # SET of instances ever seen; each has a record with ROLE_TTL
 
 
@@ -78,3 +94,9 @@ link_open = _key("linkopen:{person}")  # Their newest code's sha256, until it is
 rate = _key("rate:{person}")  # Asks of one person, on all that they joined, in the present window
 told = _key("told:{person}")  # A stranger was told today that this bot is closed
 role = _key("role:{instance}")  # HASH: one role instance's heartbeat
+minute = _key("m:{minute}")  # HASH: what was counted and measured in one minute since 1970
+hour = _key("mh:{hour}")  # HASH: the same of one hour
+day = _key("md:{date}")  # HASH: the same of one day of ASKPIX_TIMEZONE
+used = _key("use:{person}:{period}")  # HASH: asks, photos, cost and tokens of a day (2026-05-01) or a month (2026-05)
+top = _key("top:{date}")  # ZSET person -> asks of that day
+taken = _key("taken:{id}")  # This ask was counted: read again after a crash, it is not counted again

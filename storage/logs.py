@@ -1,4 +1,4 @@
-"""Logging of a role: short lines, no secret, no traceback."""
+"""Logging of a role: one line an event, as text or as JSON, with the ask it is about; no secret, no traceback."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import traceback
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+
+import structlog
+from structlog.contextvars import bind_contextvars, get_contextvars
 
 MOST = 10  # warnings and errors a minute from one place in the code: an outage says the same again and again
 
@@ -32,11 +34,13 @@ class _Sparing(logging.Filter):
         return said <= MOST
 
 
-class _Masked(logging.Formatter):
-    """Masks the given secrets, and says where an error came from in place of its traceback."""
+class _Masked(structlog.stdlib.ProcessorFormatter):
+    """Masks the given secrets wherever they stand in a line."""
 
-    def __init__(self, secrets: Iterable[str]) -> None:
-        super().__init__("%(asctime)s %(levelname).1s %(name)s: %(message)s", "%H:%M:%S")
+    def __init__(self, secrets: Iterable[str], form: str) -> None:
+        stamp = structlog.processors.TimeStamper(fmt="iso" if form == "json" else "%H:%M:%S", utc=form == "json")
+        shown = structlog.processors.JSONRenderer(ensure_ascii=False) if form == "json" else _as_text
+        super().__init__(processors=[_event, stamp, shown])
         self._secrets = [secret for secret in secrets if secret]
 
     def format(self, record: logging.LogRecord) -> str:
@@ -45,21 +49,35 @@ class _Masked(logging.Formatter):
             line = line.replace(secret, "…")
         return line
 
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 : logging's own name
-        return super().formatMessage(record).partition("\n")[0]  # asyncio's second line quotes the error
 
-    def formatException(self, ei: Any) -> str:  # noqa: N802 : logging's own name
-        return describe(ei[1]) if ei[1] else ""
+def _event(_: object, __: str, found: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """What a line says: its level, room and first line (asyncio's second quotes the error), an error by its place."""
+    record, error = found["_record"], (found.get("exc_info") or (None, None))[1]
+    said = {"level": record.levelname.lower(), "logger": record.name, "event": found["event"].partition("\n")[0]}
+    return said | get_contextvars() | ({"error": describe(error)} if error else {})
 
 
-def setup(level: str, secrets: Iterable[str]) -> None:
+def _as_text(_: object, __: str, found: structlog.typing.EventDict) -> str:
+    ask, event = found.get("ask"), found["event"]
+    about = f" [{ask}]" if ask and ask not in event else ""
+    error = f"\n{found['error']}" if "error" in found else ""
+    return f"{found['timestamp']} {found['level'][0].upper()} {found['logger']}: {event}{about}{error}"
+
+
+def about(ask: str) -> None:
+    """From here on this task's lines, and those of the tasks that it makes, name the ask that they are about."""
+    bind_contextvars(ask=ask)
+
+
+def setup(level: str, secrets: Iterable[str], form: str = "text") -> None:
     """Log to standard error. Libraries speak from WARNING on: httpx logs URLs, and Telegram's hold the token."""
     handler = logging.StreamHandler()
-    handler.setFormatter(_Masked(secrets))
+    handler.setFormatter(_Masked(secrets, form))
     handler.addFilter(_Sparing())
     logging.basicConfig(level="WARNING", handlers=[handler], force=True)
     logging.raiseExceptions = False  # a line that cannot be formatted would be shown with its arguments and a traceback
     sys.excepthook = _last_word
+    traceback.print_exc = _in_one_line
     for package in ("bots", "inference", "storage"):
         logging.getLogger(package).setLevel(level)
 
@@ -67,6 +85,12 @@ def setup(level: str, secrets: Iterable[str]) -> None:
 def _last_word(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """What a dying role says in place of Python's own traceback."""
     logging.getLogger(__name__).critical("%s", describe(error))
+
+
+def _in_one_line(*_: object, **__: object) -> None:
+    """What Gradio calls in place of a log."""
+    if error := sys.exc_info()[1]:
+        logging.getLogger("library").error("%s", describe(error))
 
 
 def describe(error: BaseException) -> str:

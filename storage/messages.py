@@ -122,8 +122,8 @@ class Note(Record, frozen=True):
 class Ask(Record, frozen=True):
     """One question on its way; `id` is `platform:chat:message`, of an album `platform:chat:media_group_id`.
 
-    `epoch` is the conversation's count of fresh starts. `task` names the entry of bots/tasks.py whose prompt the question
-    is; `then` is what to ask of the part of the photo that such a task finds. `notes` are said below the answer.
+    `epoch` is the conversation's count of fresh starts. `task` names the entry of bots/tasks.py whose prompt the
+    question is; `then` is what to ask of the part of the photo that it finds. `notes` are said below the answer.
     """
 
     id: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
@@ -18,16 +17,14 @@ State = Literal["ok", "cancelled", "lost"]
 Amended = Literal["ok", "changed", "older"]
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(msgspec.Struct, frozen=True):
     """One ask in a worker's hands; writes are accepted under this fence only."""
 
     ask: Ask
     fence: int
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(msgspec.Struct, frozen=True):
     """An ask that was enqueued once. `known`: its question is; else it was forgotten and `ask` is all but that."""
 
     ask: Ask
@@ -64,14 +61,13 @@ class Queue:
         """Put an ask at the end of its lane; False when it was enqueued before.
 
         passing: its outbox belongs to a terminal or a page and may expire unread. priority: turns to jump ahead.
-        Raises Refused("queue_full") or Refused("lane_full", limit=…).
+        Raises Refused("queue_full"), Refused("lane_full", limit=…) or Refused("draining").
         """
         answer: bytes = await self._scripts.call(
             "enqueue", ask.id, ask.lane, ask.outbox, int(passing), ask.conversation, ask.epoch, _members(ask), priority,
             self._limit, self._lane_limit, *_parts(ask),
         )  # fmt: skip
-        if answer == b"full":
-            raise Refused("queue_full")
+        _check(answer)
         if answer == b"lane_full":
             raise Refused("lane_full", limit=self._lane_limit)
         return answer == b"ok"
@@ -93,13 +89,12 @@ class Queue:
 
         "changed": it is no longer under the fence that `find` saw. newest: its asker wants it, also if it was stopped,
         and no later question of its conversation was answered, else "older"; without, a stopped one is "changed".
-        Raises Refused("queue_full").
+        Raises Refused("queue_full") or Refused("draining").
         """
         answer: bytes = await self._scripts.call(
             "amend", ask.id, fence, int(newest), self._limit, *_parts(ask), _members(ask)
         )
-        if answer == b"full":
-            raise Refused("queue_full")
+        _check(answer)
         return answer.decode()  # pyright: ignore[reportReturnType] : the script's own words
 
     async def claim(self, worker: str, n: int, wait: float = 0.0) -> tuple[list[Claim], float | None]:
@@ -124,7 +119,7 @@ class Queue:
 
     async def wake(self) -> None:
         """End one waiting claim."""
-        await self._push_wake()
+        await self._redis.execute_command("LPUSH", keys.WAKE, 1)
 
     async def renew(self, held: Sequence[Claim]) -> list[State]:
         """Extend the leases of claims; says of each whether it still stands, was cancelled by its asker, or is lost."""
@@ -147,12 +142,14 @@ class Queue:
         )  # fmt: skip
         return done == 1
 
-    async def release(self, claim: Claim, *, delay: float = 0.0, failed: bool = False) -> bool:
-        """Give a claim back to the head of its lane, due after `delay` seconds; `failed` counts towards giving up."""
-        done: int = await self._scripts.call(
+    async def release(self, claim: Claim, *, delay: float = 0.0, failed: bool = False) -> int:
+        """Give a claim back to the head of its lane, due after `delay` seconds; `failed` counts towards giving up.
+
+        0: the fence was lost. 2: that was its last try, it is closed.
+        """
+        return await self._scripts.call(
             "release", claim.ask.id, claim.fence, int(delay * 1000), int(failed), self._failure_limit
         )
-        return done == 1
 
     async def reset(self, worker: str, held: Iterable[str] = ()) -> int:
         """Give back what this worker is thought to hold but does not know of; returns how many.
@@ -168,12 +165,11 @@ class Queue:
 
     async def cancelled(self) -> AsyncGenerator[tuple[str, int]]:
         """Id and fence of running asks as they are stopped or asked anew; a hint, `renew` says it again."""
-        async with self._redis.pubsub() as pubsub:
+        async with self._redis.pubsub(ignore_subscribe_messages=True) as pubsub:
             await pubsub.subscribe(keys.CONTROL)
             async for message in pubsub.listen():
-                if message["type"] == "message":
-                    fence, _, id = message["data"].decode().partition(" ")
-                    yield id, int(fence)
+                fence, _, id = message["data"].decode().partition(" ")
+                yield id, int(fence)
 
     async def places(self, ids: Sequence[str]) -> list[int | None]:
         """For each ask how many are served before it; None when it does not wait."""
@@ -192,8 +188,12 @@ class Queue:
     def _lease_ms(self) -> int:
         return int(self.lease * 1000)
 
-    async def _push_wake(self) -> None:
-        await self._redis.execute_command("LPUSH", keys.WAKE, 1)
+
+def _check(answer: bytes) -> None:
+    if answer == b"full":
+        raise Refused("queue_full")
+    if answer == b"draining":
+        raise Refused("draining")
 
 
 def _parts(ask: Ask) -> tuple[bytes, bytes]:

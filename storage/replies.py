@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
 
 import msgspec
 from msgspec import structs
@@ -15,7 +14,6 @@ from storage.messages import Address, Ask, Event, Final, Turn, decode, decode_ev
 from storage.queue import Claim
 
 GROUP = "delivery"
-CONSUMER = "1"
 
 
 class Notice(msgspec.Struct, frozen=True):
@@ -25,8 +23,7 @@ class Notice(msgspec.Struct, frozen=True):
     event: Event
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(msgspec.Struct, frozen=True):
     """A final event in the outbox; it stays there until `delivered`, or until its ask is asked anew."""
 
     entry: str
@@ -35,8 +32,7 @@ class Finished:
     fence: int = 1 << 53  # of an entry without one, which an older askpix wrote
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(msgspec.Struct, frozen=True):
     """How far an ask is: whether it waits or runs, its fence (0: never claimed) and the text under it."""
 
     ask: Ask
@@ -124,6 +120,11 @@ class Replies:
         """Remember the message under which it was sent."""
         await self._redis.set(keys.sent(id, fence, what), message, ex=keys.SLOTS_TTL)
 
+    async def sent(self, id: str, fence: int, what: str) -> str | None:
+        """What `mark_sent` remembered; None where nothing was."""
+        found = await self._redis.get(keys.sent(id, fence, what))
+        return None if found is None else found.decode()
+
     async def move(self, ask: Ask) -> None:
         """Keep an open ask's new place: its chat goes on under another id, its slots are lost."""
         async with self._redis.pipeline(transaction=True) as pipe:
@@ -146,7 +147,7 @@ class Replies:
             await pipe.execute()
 
     async def _finished(self, outbox: str, after: str, n: int, block: int | None) -> list[Finished]:
-        found = await read_group(self._redis, keys.outbox(outbox), GROUP, CONSUMER, after, n, block)
+        found = await read_group(self._redis, keys.outbox(outbox), GROUP, after, n, block)
         return [
             Finished(entry, fields[b"id"].decode(), decode_event(fields[b"event"]), int(fields.get(b"fence", 1 << 53)))  # pyright: ignore[reportArgumentType] : only final events enter an outbox
             for entry, fields in found

@@ -10,16 +10,16 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from redis.asyncio import Redis
 
-from storage.connection import StoreDown
-from storage.embedded import open_log, try_lock
+from storage.connection import forever
+from storage.embedded import open_lock, open_log, try_lock
 from storage.heartbeat import roles
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)  # asked to end, Ctrl-C, the terminal was closed
@@ -66,23 +66,18 @@ class Supervisor:
         self._redis = redis
         self._on_change = on_change
         self._grace = grace
-        self._running: dict[str, asyncio.subprocess.Process] = {}
         self._starting: dict[int, str] = {}
 
     async def run(self) -> None:
         """Keep the roles running until cancelled; a second cancellation kills what has not stopped yet."""
         child_end, our_end = os.pipe()
         tasks = [asyncio.create_task(self._keep(role, child_end)) for role in self._roles]
-        tasks.append(asyncio.create_task(self._watch_readiness()))
+        tasks.append(asyncio.create_task(forever(self._watch_readiness)))
         try:
-            # Not gather: cancelled, it would cancel the tasks before their processes have been asked to stop.
             ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             ended.pop().result()  # none ends but by an error of ours
         finally:
-            for role in reversed(self._roles):
-                with suppress(KeyError, ProcessLookupError):
-                    self._running[role.name].terminate()
-            for task in tasks:
+            for task in reversed(tasks):
                 task.cancel()
             try:
                 await asyncio.gather(*tasks, return_exceptions=True)
@@ -114,12 +109,13 @@ class Supervisor:
                 )  # fmt: skip
         except OSError as error:
             return {"reason": error.strerror or ""}
-        self._running[role.name] = process
         self._starting[process.pid] = role.name
         self._on_change(role.name, "starting", {"pid": process.pid})
         try:
             return {"code": await process.wait()}
         except asyncio.CancelledError:
+            with suppress(ProcessLookupError):
+                process.terminate()
             await asyncio.wait([asyncio.ensure_future(process.wait())], timeout=self._grace)
             raise
         finally:
@@ -127,7 +123,6 @@ class Supervisor:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)  # its children too, whether it has died or would not stop
             await process.wait()
-            del self._running[role.name]
 
     async def _watch_readiness(self) -> None:
         here = socket.gethostname()
@@ -135,39 +130,23 @@ class Supervisor:
             await asyncio.sleep(0.1)
             if not self._starting:
                 continue
-            try:
-                alive = {record.pid for record in await roles(self._redis) if record.host == here}
-            except StoreDown:
-                continue
+            alive = {record.pid for record in await roles(self._redis) if record.host == here}
             for pid in alive & self._starting.keys():
                 self._on_change(self._starting.pop(pid), "ready", {"pid": pid})
 
 
-class Instance:
+@contextmanager
+def instance(data_dir: Path, role: str) -> Generator[str]:
     """A name for this process among its equals, `host:role:N` with the lowest free N, held while entered.
 
     A restarted process gets its former name again, and with it finds what its former life held.
+    Raises StoreUnavailable.
     """
-
-    def __init__(self, data_dir: Path, role: str) -> None:
-        self._folder = data_dir / "locks"
-        self._role = role
-        self._file = -1
-
-    def __enter__(self) -> str:
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        number = next(number for number in itertools.count(1) if self._take(number))
-        return f"{socket.gethostname()}:{self._role}:{number}"
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._file)
-
-    def _take(self, number: int) -> bool:
-        self._file = os.open(self._folder / f"{self._role}-{number}.lock", os.O_RDWR | os.O_CREAT, 0o600)
-        if not try_lock(self._file, fcntl.LOCK_EX):
-            os.close(self._file)
-            return False
-        return True
+    for number in itertools.count(1):
+        with open_lock(data_dir, f"{role}-{number}") as lock:
+            if try_lock(lock, fcntl.LOCK_EX):
+                yield f"{socket.gethostname()}:{role}:{number}"
+                return
 
 
 async def run_until_signal(main: Callable[[asyncio.Event], Awaitable[None]], grace: float = GRACE) -> None:

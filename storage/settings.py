@@ -10,13 +10,16 @@ import difflib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
+from datetime import UTC, time, tzinfo
 from pathlib import Path
-from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from typing import Any, NamedTuple, TypeVar
+from urllib.parse import unquote, urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from storage.keys import DAY, HISTORY_TTL, PHOTO_TTL
 
 PREFIX = "ASKPIX_"
+SENTINEL_PORT = 26_379
 
 # Set by the supervisor for its children; not for people.
 INTERNAL = frozenset({"ASKPIX_SUPERVISOR_FD"})
@@ -24,18 +27,17 @@ INTERNAL = frozenset({"ASKPIX_SUPERVISOR_FD"})
 T = TypeVar("T")
 
 
-class BadSetting(Exception):
-    """A variable is unknown or its value cannot be used; `code` and `details` name the sentence that says so."""
+class CannotRun(Exception):
+    """A process cannot do its work here; `code` and `details` name the sentence that says why."""
 
     def __init__(self, code: str, **details: str) -> None:
-        super().__init__(code)
+        super().__init__(": ".join((code, *details.values())))
         self.code = code
         self.details = details
 
 
-def text(value: str) -> str:
-    """Any text."""
-    return value
+class BadSetting(CannotRun):
+    """A variable is unknown or its value cannot be used."""
 
 
 def switch(value: str) -> bool:
@@ -53,6 +55,31 @@ def positive(value: str) -> int:
     if number < 1:
         raise ValueError(value)
     return number
+
+
+def whole(value: str) -> int:
+    """A whole number from 0 on."""
+    return 0 if value == "0" else positive(value)
+
+
+def base_port(value: str) -> int:
+    """A port with room for those of all roles above it, or 0."""
+    if (port := whole(value)) > 65_000:
+        raise ValueError(value)
+    return port
+
+
+def zone(value: str) -> tzinfo:
+    """A time zone by its name in the tz database, such as Asia/Shanghai."""
+    try:
+        return ZoneInfo(value)
+    except (ZoneInfoNotFoundError, OSError) as error:
+        raise ValueError(value) from error
+
+
+def moment(value: str) -> time:
+    """A time of the day, HH:MM."""
+    return time.fromisoformat(value)
 
 
 def days(value: str) -> int:
@@ -77,8 +104,33 @@ def socket_url(value: str) -> str:
     return web_url(value, "ws", "wss")
 
 
+class Sentinels(NamedTuple):
+    """Where Sentinels are, what they call the server, and how it is opened."""
+
+    places: tuple[tuple[str, int], ...]
+    name: str
+    login: dict[str, str | int | None]
+
+
+def sentinels(url: str) -> Sentinels | None:
+    """redis+sentinel://user:password@host:port,host:port/name/database; None for another kind of address."""
+    if not url.startswith("redis+sentinel://"):
+        return None
+    parts = urlsplit(url)
+    given, _, hosts = parts.netloc.rpartition("@")
+    user, _, password = given.partition(":")
+    found = tuple((host, int(port or SENTINEL_PORT)) for host, _, port in (h.partition(":") for h in hosts.split(",")))
+    name, _, database = parts.path.strip("/").partition("/")
+    if not name or not all(host and 0 < port < 65_536 for host, port in found):
+        raise ValueError(url)
+    login = {"username": unquote(user) or None, "password": unquote(password) or None, "db": int(database or 0)}
+    return Sentinels(found, name, login)
+
+
 def redis_url(value: str) -> str:
-    """redis://, rediss:// or unix:// with a path."""
+    """redis://, rediss://, unix:// with a path, or redis+sentinel://."""
+    if sentinels(value):
+        return value
     url = urlsplit(value)
     if not value.startswith(("redis://", "rediss://", "unix://")) or url.port == 0:
         raise ValueError(value)
@@ -102,6 +154,13 @@ def log_level(value: str) -> str:
     return value.upper()
 
 
+def log_format(value: str) -> str:
+    """text or json."""
+    if value.lower() not in ("text", "json"):
+        raise ValueError(value)
+    return value.lower()
+
+
 def folder(value: str) -> Path:
     """A folder; ~ is the home folder."""
     try:
@@ -110,7 +169,7 @@ def folder(value: str) -> Path:
         raise ValueError(value) from error
 
 
-def setting(env: str, default: Any, parse: Callable[[str], Any] = text, *, secret: bool = False) -> Any:
+def setting(env: str, default: Any, parse: Callable[[str], Any] = str, *, secret: bool = False) -> Any:
     """A dataclass field read from ASKPIX_<env>; a secret stays out of repr and out of `askpix settings`."""
     return field(default=default, repr=not secret, metadata={"env": env, "parse": parse, "secret": secret})
 
@@ -123,11 +182,8 @@ def present(settings: Any) -> Iterator[tuple[str, Any, bool]]:
 
 def variables(kind: type[Any]) -> frozenset[str]:
     """The full names of a settings class's variables, the _FILE forms of its secrets included."""
-    found: set[str] = set()
-    for item in fields(kind):
-        name = PREFIX + item.metadata["env"]
-        found |= {name, f"{name}_FILE"} if item.metadata["secret"] else {name}
-    return frozenset(found)
+    secret = {PREFIX + item.metadata["env"]: item.metadata["secret"] for item in fields(kind)}
+    return frozenset(secret) | {f"{name}_FILE" for name in secret if secret[name]}
 
 
 def check_names(environ: Mapping[str, str], kinds: tuple[type[Any], ...]) -> None:
@@ -179,3 +235,10 @@ class StorageSettings:
     photo_days: int = setting("PHOTO_DAYS", PHOTO_TTL // DAY, days)
     history_days: int = setting("HISTORY_DAYS", HISTORY_TTL // DAY, days)
     log_level: str = setting("LOG_LEVEL", "INFO", log_level)
+    log_format: str = setting("LOG_FORMAT", "text", log_format)
+    timezone: tzinfo = setting("TIMEZONE", UTC, zone)
+    digest_at: time | None = setting("DIGEST_AT", None, moment)
+    daily_asks: int = setting("DAILY_ASKS", 0, whole)
+    daily_cost: int = setting("DAILY_COST", 0, whole)
+    metrics_port: int = setting("METRICS_PORT", 9464, base_port)
+    metrics_bind: str = setting("METRICS_BIND", "127.0.0.1")

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from tests.canary import number_of
 from tests.emulators.discord_emulator import DiscordEmulator
 from tests.emulators.engine import Request, StubEngine
 from tests.emulators.server import Json
 from tests.emulators.telegram import TelegramEmulator
-from tests.emulators.telegram_world import User
+from tests.emulators.telegram_world import Chat, User
 from tests.service import Service, askpix_up
 
 ANN, BEN, ADMIN, GROUP = 1001, 1002, 1003, -100200
@@ -33,6 +36,12 @@ def describe(body: Json) -> list[str]:
     """The engine's answer: `saw 3, 1: the words`, in a few pieces."""
     numbers, words = newest(body)
     return ["saw ", ", ".join(map(str, numbers)) or "nothing", ": ", words]
+
+
+def pictures(chat: Chat) -> list[Image.Image]:
+    """The pictures that the bot sent as such."""
+    sent = [message["photo"][-1] for message in chat.bot_messages() if "photo" in message]
+    return [Image.open(io.BytesIO(chat.world.content(photo))).convert("RGB") for photo in sent]
 
 
 @dataclass

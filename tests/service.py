@@ -67,7 +67,8 @@ def environment(data_dir: Path, settings: Mapping[str, str]) -> dict[str, str]:
     """A person's environment with these settings, English, and no page but for those who ask for it."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("ASKPIX_")}
     named = {f"ASKPIX_{name}": value for name, value in settings.items()}
-    return inherited | {"LC_ALL": "C.UTF-8", "ASKPIX_DATA_DIR": str(data_dir), "ASKPIX_WEB": "0"} | named
+    ours = {"ASKPIX_DATA_DIR": str(data_dir), "ASKPIX_WEB": "0", "ASKPIX_METRICS_PORT": "0"}
+    return inherited | {"LC_ALL": "C.UTF-8"} | ours | named
 
 
 @asynccontextmanager

@@ -16,8 +16,10 @@ from tests.emulators.discord_interactions import Interaction
 from tests.emulators.discord_person import User
 from tests.emulators.discord_places import Channel, Guild
 from tests.emulators.discord_shapes import text_of
+from tests.emulators.engine import Request
 from tests.emulators.server import Json
-from tests.road import ADMIN, Road, describe, newest, open_road
+from tests.exhibits import shown
+from tests.road import ADMIN, Road, describe, open_road
 from tests.waiting import wait_until
 
 PAUSE = 0.12  # seconds; what comes sooner than 0.1 s after other text is shown with the text after it
@@ -116,6 +118,7 @@ class Street:
 @asynccontextmanager
 async def open_street(
     folder: Path, *, message_content: bool = False, enforce_rates: bool = False,
+    answer: Callable[[Json], Sequence[str]] = describe,
     before: Callable[[DiscordEmulator], dict[str, str] | None] = lambda _: None, **settings: Any,
 ) -> AsyncGenerator[Street]:  # fmt: skip
     """Everything runs, and is looked over at the end: no strange request, nobody left waiting, no secret told.
@@ -125,8 +128,8 @@ async def open_street(
     taps: dict[str, Tap] = {}
 
     def reply(body: Json) -> Sequence[str] | AsyncIterator[str]:
-        named = re.search(r"tap\d+", newest(body)[1])
-        return taps[named[0]].flow() if named else describe(body)
+        named = re.search(r"tap\d+", shown(Request(0, "", body)).words)
+        return taps[named[0]].flow() if named else answer(body)
 
     async with DiscordEmulator(message_content=message_content, enforce_rates=enforce_rates) as discord:
         settings |= before(discord) or {}

@@ -53,6 +53,6 @@ async def test_in_a_group_a_film_s_mention_behind_the_photos_is_asked_about_all_
         captions = ["", "", "", "@askpix_bot which?"]
         messages = await road.ann.send_album(group, contents, captions, kinds=["photo", "photo", "photo", "video"])
         wanted = sorted([say("en", "not_an_image"), "saw 1, 2, 3: which?"])
-        await group.wait_for(lambda texts: sorted(texts) == wanted)
+        await group.wait_for(lambda texts: sorted(texts) == wanted, 20)  # a group's rate: the sentence took a call
         answered = {message["text"]: message["reply_to_message"]["message_id"] for message in group.bot_messages()}
         assert [answered[text] for text in wanted] == [messages[3]["message_id"], messages[0]["message_id"]]

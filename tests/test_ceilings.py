@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PRODUCT_LINES = 7_000  # of code; the demo model's own code and phrases, which are data, apart
+PRODUCT_LINES = 9_600  # of code; the demo model's own code and phrases, which are data, apart
 FILE_LINES = 350
 FUNCTION_LINES = 60
 

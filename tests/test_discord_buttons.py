@@ -188,7 +188,7 @@ async def test_buttons_and_forms_of_before_a_restart_work_after_it(street: Stree
 
 async def test_a_message_without_a_picture_is_said_to_have_none(street: Street) -> None:
     ann, ben, channel = street.person(), street.person(locale="zh-TW"), street.channel()
-    said = await ann.says(channel, "no picture", [("a.pdf", b"%PDF")])
+    said = await ann.says(channel, "no picture", [("a.zip", b"PK")])
     await ann.context(MENU, said)
     await told(ann, channel, say("en", "discord.no_picture"))
     await ben.context(MENU, said)
@@ -197,7 +197,7 @@ async def test_a_message_without_a_picture_is_said_to_have_none(street: Street) 
 
 async def test_every_picture_of_a_message_is_asked_about_in_private_or_in_public(street: Street) -> None:
     ann, ben, channel = street.person(), street.person(), street.channel()
-    discord, files = street.discord, [("a.jpg", canary(1)), ("b.pdf", b"%PDF")]
+    discord, files = street.discord, [("a.jpg", canary(1)), ("b.zip", b"PK")]
     replied = await ben.says(channel, "before", [("c.jpg", canary(2))])
     said = await ben.says(
         channel, "look", files, replied,

@@ -22,7 +22,7 @@ from bench.report import cpu_seconds
 
 _nvml: Any = nvml
 STACKS = 5  # seconds of sampling
-STEPS = 30  # of decoding in a profile
+STEPS = 30  # in a profile
 
 
 def processes(session: int) -> dict[int, str]:
@@ -114,11 +114,11 @@ def _shares(file: Path) -> dict[str, float]:
     return {function: round(count / total, 2) for function, count in whole.most_common(60) if count > 0.02 * total}
 
 
-def kernels(url: str, folder: Path, seconds: float) -> dict[str, Any]:
-    """The card's time in some steps of decoding, by kernel; the engine writes a trace there."""
+def kernels(url: str, folder: Path, seconds: float, steps: int = STEPS) -> dict[str, Any]:
+    """The card's time in some steps, by kernel; the engine writes a trace there."""
     folder.mkdir(exist_ok=True)
     time.sleep(0.5)
-    body = json.dumps({"output_dir": str(folder), "num_steps": STEPS, "activities": ["GPU"]}).encode()
+    body = json.dumps({"output_dir": str(folder), "num_steps": steps, "activities": ["GPU"]}).encode()
     headers = {"Content-Type": "application/json"}
     asked = urllib.request.Request(f"{url}/start_profile", body, headers)  # noqa: S310 : our own engine
     with urllib.request.urlopen(asked, timeout=60):  # noqa: S310 : as above

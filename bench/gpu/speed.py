@@ -1,7 +1,8 @@
 """What makes the card fast: `python -m bench.gpu.speed [SPEED.toml [SECONDS]]`, many engines on one card, in turns.
 
 All engines of a wave start together, small, and sleep; then one after another is asked while the others are idle. What
-is known by SECONDS (440) is printed; each step is also written to $OUT/speed.json. $MODEL, $DEMO and $INT8 are folders.
+is known by SECONDS (440) is printed; each step is also written to $OUT/speed.json. $MODEL, $DEMO and $INT8 are folders;
+$WAVES (all) says which waves, $SKIP which tries are left out.
 """
 
 from __future__ import annotations
@@ -28,9 +29,14 @@ from bench.report import finish, say, target
 SECONDS = 440.0
 START = float(os.environ.get("START", "0.5"))  # of that, at most, for a start: the first one compiles kernels
 RESERVE = 20.0  # for what comes after the measures of a wave
-CROWD = 192  # photos
+GRACE = float(os.environ.get("GRACE", "60"))  # seconds that the slower half may take longer
+CROWD = int(os.environ.get("CROWD", "320"))  # photos
 EXAM = int(os.environ.get("EXAM", "30"))  # questions a task and language
 PORT = 11_000
+
+
+def _filled(text: str) -> str:
+    return string.Template(text).safe_substitute(os.environ)
 
 
 class Try(msgspec.Struct, frozen=True):
@@ -42,6 +48,7 @@ class Try(msgspec.Struct, frozen=True):
     flags: list[str]
     measure: list[str]
     later: list[str] = []
+    again: list[str] = []
     model: str = "large"
     env: dict[str, str] = {}
     wave: int = 1
@@ -112,14 +119,15 @@ class Bench:
         """Their engines, not ready yet."""
         python = os.environ.get("ENGINE_PYTHON", sys.executable)
         started: list[Engine] = []
-        for tried in tries:
-            port = PORT + 1500 * self.tries.tries.index(tried)
+        for number, tried in enumerate(tries):
+            port = PORT + 1500 * number  # SGLang takes more of them nearby
             flags = [*self.tries.common, *self.tries.model[tried.model].flags, *tried.flags, "--port", str(port)]
-            flags = [string.Template(flag).safe_substitute(os.environ) for flag in flags]
+            flags = [_filled(flag) for flag in flags]
+            env = os.environ | {name: _filled(value) for name, value in tried.env.items()}
             log = self.out / f"{tried.name}.log"
             with log.open("wb") as file:
                 process = subprocess.Popen(
-                    [python, "-m", "sglang.launch_server", *flags], env={**os.environ, **tried.env},
+                    [python, "-m", "sglang.launch_server", *flags], env=env,
                     stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT, start_new_session=True,
                 )  # fmt: skip
             started.append(Engine(tried, f"http://127.0.0.1:{port}", log, process))
@@ -127,10 +135,13 @@ class Bench:
         return started
 
     def wait(self, engines: list[Engine], share: float) -> None:
-        """Until all are ready or have ended, or so much of the time is gone."""
+        """Until all are ready or have ended, or so much of the time is gone; for the slower half a minute at most."""
         end, waiting = time.monotonic() + min(share * self.left(), self.left() - RESERVE), list(engines)
-        while waiting and time.monotonic() < end:
+        grace = end
+        while waiting and time.monotonic() < min(end, grace):
             time.sleep(0.5)
+            if grace == end and 2 * sum(each.ready() for each in engines) >= len(engines):
+                grace = time.monotonic() + GRACE
             for each in [each for each in waiting if not each.waiting()]:
                 waiting.remove(each)
                 if each.ready():
@@ -146,20 +157,21 @@ class Bench:
         say(f"{-self.left():5.0f} {engine.tried.name} {name}: {json.dumps(value)[:1500]}")
         (self.out / "speed.json").write_text(json.dumps(self.results))
 
-    def measure(self, engine: Engine, parts: Sequence[str]) -> None:
-        """These of this one, while there is time."""
+    def measure(self, engine: Engine, parts: Sequence[str], mark: str = "") -> None:
+        """These of this one, while there is time; `mark` goes behind their names."""
         if not engine.ready():
             return
+        self.results.get(engine.tried.name, {}).pop("failed", None)  # it came late
         for name in parts:
             if name not in MEASURES:
                 continue
             if self.left() < RESERVE:
-                self.keep(engine, name, "no time")
+                self.keep(engine, name + mark, "no time")
                 continue
             try:
-                self.keep(engine, name, MEASURES[name](self, engine))
+                self.keep(engine, name + mark, MEASURES[name](self, engine))
             except Exception as error:  # noqa: BLE001 : a bench goes on past a part that fails, and says so
-                self.keep(engine, name, {"failed": f"{type(error).__name__}: {error}"[:300]})
+                self.keep(engine, name + mark, {"failed": f"{type(error).__name__}: {error}"[:300]})
 
     def warm(self, engine: Engine) -> str:
         """The first photos compile kernels; they count nowhere."""
@@ -199,6 +211,21 @@ class Bench:
         job.result()
         return found
 
+    def loaded(self, engine: Engine, tokens: int = 128, steps: int = 60) -> dict[str, Any]:
+        """What the card does while 64 people send photos."""
+        shares = [self.photos[start::4] for start in range(4)]
+        jobs = [self.pool.submit(load.one_crowd, engine.url, share[:40], 16, tokens) for share in shares]
+        time.sleep(1)
+        folder = self.out / f"{engine.tried.name}.loaded"
+        found = inside.kernels(engine.url, folder, self.left() - RESERVE, steps)
+        for job in jobs:
+            job.result()
+        return found
+
+    def reading(self, engine: Engine) -> dict[str, Any]:
+        """What it does when they hardly write: photos and prompts alone."""
+        return self.loaded(engine, tokens=3, steps=16)
+
     def formats(self, engine: Engine) -> dict[str, Any]:
         """The same photo as PNG, and as a JPEG that the engine must scale."""
         found: dict[str, Any] = {}
@@ -213,26 +240,31 @@ class Bench:
         engines = [each for each in engines if "exam" in each.tried.measure and each.ready()]
         if self.left() < RESERVE or not engines:
             return
-        found = load.exams(self.pool, {each.tried.name: each.url for each in engines}, EXAM, min(45, self.left() - 15))
+        found = load.exams(self.pool, {each.tried.name: each.url for each in engines}, EXAM, min(75, self.left() - 15))
         for each in engines:
             self.keep(each, "exam", found[each.tried.name])
 
 
 MEASURES: dict[str, Callable[[Bench, Engine], Any]] = {
     "warm": Bench.warm, "alone": Bench.alone, "crowd": Bench.crowd, "streams": Bench.streams, "inside": Bench.inside,
-    "kernels": Bench.kernels, "formats": Bench.formats, "mib": Bench.mib,
+    "kernels": Bench.kernels, "loaded": Bench.loaded, "reading": Bench.reading,
+    "formats": Bench.formats, "mib": Bench.mib,
 }  # fmt: skip
 
 
 def waves(bench: Bench) -> None:
     """One wave after another; the demo models are examined when the others are measured."""
     numbers = sorted({each.wave for each in bench.tries.tries})
+    wanted = os.environ.get("WAVES", "").split() or [str(number) for number in numbers]
+    numbers = [number for number in numbers if str(number) in wanted]
     engines: list[Engine] = []
     try:
         for number in numbers:
             if bench.left() < 4 * RESERVE:  # a start alone takes that
                 break
-            started = bench.start(each for each in bench.tries.tries if each.wave == number)
+            left_out = os.environ.get("SKIP", "").split()
+            tries = [each for each in bench.tries.tries if each.wave == number and each.name not in left_out]
+            started = bench.start(tries)
             engines += started
             bench.wait(started, START)
             if not any(each.ready() for each in started):
@@ -240,6 +272,10 @@ def waves(bench: Bench) -> None:
             demos = [each for each in started if "exam" in each.tried.measure]
             for each in started:
                 bench.measure(each, () if each in demos else ("warm", *each.tried.measure, "mib"))
+                if not (each in demos or each.tried.later or each.tried.again):
+                    each.stop()
+            for each in started:
+                bench.measure(each, each.tried.again, " again")
             bench.exams(demos)
             for each in started:
                 bench.measure(each, each.tried.later)

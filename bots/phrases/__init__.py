@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import tomllib
 from functools import cache
 from importlib.resources import files
-from typing import cast
+
+import msgspec
 
 LANGUAGES = ("en", "zh")
 
@@ -23,11 +23,12 @@ def say(language: str, code: str, **args: object) -> str:
 @cache
 def phrases(language: str) -> dict[str, str]:
     """All sentences of one language by code; tables of the file become `table.code`."""
-    data = tomllib.loads((files("bots.phrases") / f"{language}.toml").read_text(encoding="utf-8"))
+    file = files("bots.phrases") / f"{language}.toml"
+    data = msgspec.toml.decode(file.read_bytes(), type=dict[str, str | dict[str, str]])
     found: dict[str, str] = {}
     for name, value in data.items():
         if isinstance(value, dict):
-            found |= {f"{name}.{code}": sentence for code, sentence in cast("dict[str, str]", value).items()}
+            found |= {f"{name}.{code}": sentence for code, sentence in value.items()}
         else:
             found[name] = value
     return found

@@ -4,7 +4,7 @@
 -- A lane that is not empty is in one of: ring (its turn will come), delayed (its head is not due yet), act (one runs).
 local P = KEYS[1]
 local RING, ACTIVE, LEASE, DELAYED = P .. 'ring', P .. 'act', P .. 'lease', P .. 'delayed'
-local WAKE, COUNTS, USES = P .. 'wake', P .. 'counts', P .. 'imguse'
+local WAKE, COUNTS, USES, SIZES = P .. 'wake', P .. 'counts', P .. 'imguse', P .. 'imgsize'
 local PASSING_TTL, JOB_TTL, SLOTS_TTL, PHOTO_TTL = 3600, 86400, 2592000, 604800
 
 local function now()
@@ -65,6 +65,13 @@ end
 local function touch(member)
   local last = redis.call('ZRANGE', P .. 'imgs', -1, -1, 'WITHSCORES')[2] or 0
   redis.call('ZADD', P .. 'imgs', math.max(now(), last + 1), member)
+end
+
+local function drop_photo(member)
+  redis.call('UNLINK', P .. 'img:' .. member)
+  redis.call('ZREM', P .. 'imgs', member)
+  redis.call('HINCRBY', SIZES, 'total', 0 - (redis.call('HGET', SIZES, member) or 0)) -- Redis 7 writes -(0) as "-0"
+  redis.call('HDEL', SIZES, member)
 end
 
 -- The running ask `id` under `fence`, or nil: every write of a worker passes through here.

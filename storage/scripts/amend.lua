@@ -1,4 +1,4 @@
--- id fence newest(0|1) limit payload question photos -> "ok", "changed", "older" or "full"
+-- id fence newest(0|1) limit payload question photos -> "ok", "changed", "older", "draining" or "full"
 -- The ask is answered anew under the next fence, in front of its lane; whatever its former fence brings is dead.
 -- "changed": it is not under the fence that the caller saw. "older": not the newest of its conversation, as asked for.
 -- What its asker stopped is answered anew by the asker's own wish only, and that wish is for the newest.
@@ -9,6 +9,7 @@ local state, name = f[2], f[3]
 if f[1] ~= fence or newest == '0' and (f[10] or state == 'cancelled') then return 'changed' end
 if newest == '1' and f[8] and not is_of(redis.call('LINDEX', P .. 'h:' .. f[5], -1), id) then return 'older' end
 local closed = state ~= 'queued' and state ~= 'running'
+if closed and redis.call('GET', P .. 'mode') == 'draining' then return 'draining' end
 if closed and tonumber(redis.call('HGET', COUNTS, 'queued') or 0) >= limit then return 'full' end
 if not closed then use_photos(f[4], -1) end
 use_photos(ARGV[7], 1)

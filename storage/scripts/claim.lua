@@ -1,5 +1,7 @@
 -- n lease worker failure_limit -> {ms until the next delayed lane is due or -1, id, fence, payload, question, id, …}
 local n, lease, worker, limit = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
+local paused = redis.call('GET', P .. 'mode') == 'paused'
+if paused then n = 0 end
 local t = now()
 
 -- Every live worker renews or claims several times a lease. If nobody did, nobody could reach us: the leases ran out
@@ -30,7 +32,7 @@ while n > 0 do
   for _, value in ipairs({id, tostring(fence), f[3], f[4] or ''}) do table.insert(taken, value) end
   n = n - 1
 end
-if n == 0 and redis.call('ZCARD', RING) > 0 then wake() end
+if n == 0 and not paused and redis.call('ZCARD', RING) > 0 then wake() end
 local next_lane = redis.call('ZRANGE', DELAYED, 0, 0, 'WITHSCORES')
 if next_lane[2] then taken[1] = math.max(0, next_lane[2] - t) end
 return taken

@@ -113,6 +113,10 @@ class Board:
         self.told.append((press, text))
         self._fail("notify")
 
+    async def direct(self, person: str) -> Address:
+        self._fail("direct")
+        return Address(self.platform, person.rpartition(":")[2])
+
     def _called(self, method: str, where: Address, slot: str, page: Page) -> None:
         self.calls.append(Call(method, where.chat, slot, page))
         self._fail(f"{method} {where.chat}")

@@ -93,6 +93,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bots.delivery.TICK", 0.02)
     monkeypatch.setattr("bots.delivery.SETTLE", 0.05)
     monkeypatch.setattr("bots.follower.LONGEST_BACKOFF", 0.6)
+    monkeypatch.setattr("bots.tools.LONGEST_BACKOFF", 0.6)
     monkeypatch.setattr("bots.intake.QUIET", 0.05)
     monkeypatch.setattr("bots.intake.UNADDRESSED", 0.15)
 

@@ -40,7 +40,8 @@ class Door:
         buttons = Buttons(board, stores, self.limits, delivery)
         asking = Asking(board, stores, self.limits, delivery)
         intake = Intake(board, stores.inbox(self.platform), delivery, commands, buttons, asking)
-        self.desk.running.append(asyncio.create_task(intake.run(asyncio.Event())))
+        for work in (intake.run, commands.admin.run):
+            self.desk.running.append(asyncio.create_task(work(asyncio.Event())))
 
     async def send(
         self, text: str = "", *files: FileRef, user: int = 1, chat: str = "", command: str = "", argument: str = "",
@@ -55,6 +56,13 @@ class Door:
         )  # fmt: skip
         await self.put(encode(incoming))
         return incoming
+
+    async def press(self, button: str, message: str, *, user: int = 1, language: str = "en") -> None:
+        """Press a button under a message, or forge that."""
+        self.sent += 1
+        where = Address(self.platform, str(user), message)
+        person = f"{self.platform}:{user}"
+        await self.put(encode(Incoming(f"p{self.sent}", person, "", where, language, button=button, press="p")))
 
     async def put(self, raw: bytes) -> None:
         """Put raw bytes into the inbox, as one update."""

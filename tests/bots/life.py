@@ -116,7 +116,7 @@ async def alive(store_url: str, folder: Path, patch: pytest.MonkeyPatch) -> Asyn
     patch.setattr("bots.intake.QUIET", 0.1)
     patch.setattr("bots.intake.UNADDRESSED", 0.2)
     async with TelegramEmulator() as telegram, open_stores(store_url) as stores:
-        life = Life(telegram, stores, StorageSettings(redis_url=store_url, data_dir=folder))
+        life = Life(telegram, stores, StorageSettings(redis_url=store_url, data_dir=folder, metrics_port=0))
         assert life.ann.private and life.ben.private
         try:
             yield life

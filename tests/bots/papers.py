@@ -33,6 +33,7 @@ _CMAP = (
     b"/CIDInit /ProcSet findresource begin 12 dict begin begincmap /CMapName /X def /CMapType 2 def "
     b"1 begincodespacerange <0000> <ffff> endcodespacerange\n%sendcmap end end" % _TO_UNICODE
 )
+_SYSTEM = b"<< /Registry (Adobe) /Ordering (Identity) /Supplement 0 >>"
 
 
 def paper(
@@ -49,9 +50,8 @@ def paper(
         b"<< /Type /Catalog /Pages 2 0 R %s >>" % catalogue,
         b"<< /Type /Pages /Kids [%s] /Count %d >>" % (kids, len(pages) if count is None else count),
         b"<< /Font << /F 4 0 R >> >>",
-        b"<< /Type /Font /Subtype /Type0 /BaseFont /X /Encoding /Identity-H /DescendantFonts [5 0 R] /ToUnicode 6 0 R >>",
-        b"<< /Type /Font /Subtype /CIDFontType2 /BaseFont /X /DW 600 "
-        b"/CIDSystemInfo << /Registry (Adobe) /Ordering (Identity) /Supplement 0 >> >>",
+        b"<< /Type /Font /Subtype /Type0 /BaseFont/X /Encoding /Identity-H /ToUnicode 6 0 R /DescendantFonts [5 0 R]>>",
+        b"<< /Type /Font /Subtype /CIDFontType2 /BaseFont /X /DW 600 /CIDSystemInfo %s >>" % _SYSTEM,
         stream(_CMAP),
     ]
     for n, text in enumerate(pages):
@@ -59,10 +59,26 @@ def paper(
         box = b"0 0 %g %g" % size
         objects += [
             b"<< /Type /Page /Parent 2 0 R /MediaBox [%s] /Resources 3 0 R /Contents %d 0 R >>" % (box, 8 + 2 * n),
-            stream(content + b"\nBT /F 10 Tf 12 TL 50 %g Td\n%s\nET" % (size[1] - 50, lines)),
+            stream(content + b"\nBT /F 8 Tf 10 TL 50 %g Td\n%s\nET" % (size[1] - 50, lines)),
         ]
     return built(objects, trailer)
 
 
 LOCKED = b"/Encrypt << /Filter /Standard /V 1 /R 2 /O <%s> /U <%s> /P -4 >> /ID [<00> <00>]" % (b"ab" * 32, b"cd" * 32)
 SCRIPTED = b"/Names << /JavaScript << /Names [(a) << /S /JavaScript /JS (app.alert\\(1\\)) >>] >> >>"
+
+
+def form(filled: str) -> bytes:
+    """A page with a field that somebody filled in."""
+    fonts = b"<< /Font << /H << /Type /Font /Subtype /Type1 /BaseFont /Helvetica >> >> >>"
+    return built(
+        [
+            b"<< /Type /Catalog /Pages 2 0 R /AcroForm << /Fields [4 0 R] /DR %s /NeedAppearances true >> >>" % fonts,
+            b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+            b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Annots [4 0 R] /Contents 5 0 R /Resources %s>>"
+            % fonts,
+            b"<< /Type /Annot /Subtype /Widget /FT /Tx /T (name) /V (%s) /Rect [100 700 300 720] /DA (/H 12 Tf) /F 4 >>"
+            % filled.encode(),
+            stream(b"BT /H 12 Tf 50 750 Td (Please write your full name into the field below, in capitals.) Tj ET"),
+        ]
+    )

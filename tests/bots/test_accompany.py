@@ -10,7 +10,7 @@ from msgspec import structs
 
 from bots.phrases import say
 from bots.results import LONG_TEXT
-from bots.surface import Closed, Flooded, Gone, Incoming, Rate, SurfaceError, Unfit, Unreachable
+from bots.surface import Closed, Flooded, Gone, Incoming, Moved, Rate, SurfaceError, Unfit, Unreachable
 from storage.messages import Address, Ask, Cancelled, Done, Event, Failed, Turn, encode
 from tests.bots.board import Board
 from tests.bots.conftest import Desk
@@ -62,6 +62,16 @@ async def test_a_very_long_answer_comes_as_a_file_too(desk: Desk) -> None:
     await wait_until(desk.delivered)
     assert "\n".join(desk.board.texts()) == LONG
     assert desk.board.documents == [(FILE, LONG.encode())]
+    assert buttons(desk.board) == ["again"]
+
+
+async def test_a_file_follows_its_chat_where_that_moves(desk: Desk) -> None:
+    desk.board.faults["send 1"].append(Moved("7"))
+    desk.start()
+    await answer(desk, make_ask("a"), Done(LONG))
+    await wait_until(desk.delivered)
+    assert desk.board.documents == [(FILE, LONG.encode())]
+    assert [call.chat for call in desk.board.calls if call.method == "send"] == ["1", "7"]
     assert buttons(desk.board) == ["again"]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bots.admin import ADMIN_NAMES
 from bots.commands import NAMES
 from bots.discord_client import Client
 from bots.discord_reading import Via
@@ -31,7 +32,7 @@ def seen(asked: Interaction) -> tuple[int, bool]:
 @pytest.mark.usefixtures("client")
 async def test_every_command_is_told_in_three_languages_for_every_place(town: Town) -> None:
     told = {(command["type"], command["name"]): command for command in town.discord.commands()}
-    assert {name for kind, name in told if kind == 1} == {"ask", "start", *TASKS, *NAMES}
+    assert {name for kind, name in told if kind == 1} == {"ask", "start", *TASKS, *NAMES, *ADMIN_NAMES}
     assert [name for kind, name in told if kind == 3] == [MENU]
     for command in told.values():
         assert sorted(command["contexts"]) == [0, 1, 2]
@@ -153,7 +154,7 @@ async def test_commands_that_cannot_be_told_are_told_later(town: Town, monkeypat
     monkeypatch.setattr("bots.discord_client.asyncio.sleep", soon)
     town.discord.fail_next("PUT /applications/{app_id}/commands", 503, times=2)
     async with town.listening():
-        assert len(town.discord.commands()) == len(NAMES) + len(TASKS) + 3
+        assert len(town.discord.commands()) == len(NAMES) + len(TASKS) + len(ADMIN_NAMES) + 3
 
 
 async def test_commands_that_discord_refuses_stop_nothing(town: Town, caplog: pytest.LogCaptureFixture) -> None:

@@ -259,7 +259,7 @@ async def test_a_command_says_who_where_how_and_in_which_language(town: Town, lo
     incoming = await town.hears()
     assert incoming.id == f"discord:{town.square.id}:{asked.id}"
     assert (incoming.person, incoming.text) == ("discord:1003", "what?")
-    assert incoming.conversation == f"discord:{town.square.id}:1003"
+    assert incoming.conversation == f"discord:{town.square.id}:1003:private"
     assert incoming.language == ("zh" if "zh" in locale else "en")
     assert (incoming.where.chat, incoming.where.group, incoming.where.message) == (str(town.square.id), True, "")
     assert incoming.server == str(town.discord.guild().id)

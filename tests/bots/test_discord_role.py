@@ -17,7 +17,7 @@ from storage.settings import StorageSettings, read
 TOKENS = {"telegram": "1:AAtelegram", "discord": "AAdiscord.BB.CC"}
 
 
-def logs(level: str, secrets: list[str]) -> None:
+def logs(level: str, secrets: list[str], form: str) -> None:
     """In the place of logging's own set-up."""
     assert secrets == [TOKENS["discord"]], "what is to be masked"
 

@@ -191,6 +191,23 @@ async def test_a_half_written_text_is_shown_whatever_it_is_in_the_middle_of(show
     await asyncio.wait_for(shown.task, 2)
 
 
+async def test_an_answer_given_anew_takes_the_place_of_the_old_one_also_before_anybody_said_that_it_was_asked_anew(
+    shown: Shown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hold = asyncio.Event()
+
+    async def delivered(*_: object) -> None:
+        await hold.wait()
+
+    monkeypatch.setattr(shown.desk.stores.replies, "delivered", delivered)
+    assert shown.follower.end(Finished("1-0", "a", Done("old"), 1))
+    await shown.shows("old")
+    assert shown.follower.end(Finished("2-0", "a", Done("new"), 2))
+    shown.follower.redo(shown.claim.ask, 2)
+    hold.set()
+    await shown.shows("new")
+
+
 async def test_an_end_that_comes_while_the_chat_s_turn_is_awaited_is_what_that_turn_shows(desk: Desk) -> None:
     desk.board._rate = Rate(2, 0.2)  # pyright: ignore[reportPrivateUsage] : two calls at once, and one each 0.2 s
     await desk.stores.replies.open_outbox("telegram")

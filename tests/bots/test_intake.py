@@ -254,8 +254,8 @@ async def test_an_ask_whose_enqueuing_was_not_confirmed_is_still_shown(
 ) -> None:
     real, lost = door.desk.stores.queue.enqueue, [True]
 
-    async def enqueue(ask: Ask) -> bool:
-        done = await real(ask)
+    async def enqueue(ask: Ask, *, priority: int) -> bool:
+        done = await real(ask, priority=priority)
         if lost.pop() if lost else False:
             raise ConnectionError("the answer was lost")
         return done

@@ -34,6 +34,7 @@ def quick(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> 
     monkeypatch.setenv("PTB_TIMEDELTA", "1")
     monkeypatch.setattr("bots.files.DOWNLOAD_TRIES", 3)
     monkeypatch.setattr("bots.follower.FIRST_BACKOFF", 0.05)
+    monkeypatch.setattr("bots.tools.FIRST_BACKOFF", 0.05)
     monkeypatch.setattr("bots.telegram_polling.FIRST_BACKOFF", 0.1)
     monkeypatch.setattr("bots.telegram_bot.PRIVATE", Rate(3, 0.1))
     caplog.set_level("INFO")
@@ -321,7 +322,8 @@ async def test_telegram_may_be_down_when_the_role_starts(
     await telegram.stop()
     settings = BotSettings(telegram_token=telegram.token, telegram_api_url=telegram.url, open=True)
     stop = asyncio.Event()
-    role = asyncio.create_task(serve(StorageSettings(redis_url=store_url, data_dir=tmp_path), settings, stop))
+    storage = StorageSettings(redis_url=store_url, data_dir=tmp_path, metrics_port=0)
+    role = asyncio.create_task(serve(storage, settings, stop))
     await wait_until(lambda: "Telegram cannot be reached" in caplog.text)
     await asyncio.sleep(0.5)  # some tries
     await telegram.start()

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import askpix
+from bots.admin import ADMIN_NAMES
 from bots.commands import IN_GROUPS, NAMES
 from bots.phrases import LANGUAGES, language_of, phrases, say
 from bots.tasks import TASKS
@@ -24,8 +25,20 @@ SOURCES = [
     ROOT / "askpix.py",
     *(file for folder in FOLDERS for file in folder.rglob("*.py") if "demo" not in file.parts),
 ]
-SAYING = {"say", "_say", "Refused", "Failed", "Waiting", "StoreUnavailable", "BadSetting", "EngineFailed"}
-OF_THE_COMMAND_LINE = {"StoreUnavailable", "BadSetting", "EngineFailed"}  # whose codes it puts behind "cli."
+SAYING = {
+    "say",
+    "_say",
+    "Finding",
+    "Refused",
+    "Failed",
+    "Waiting",
+    "CannotRun",
+    "StoreUnavailable",
+    "BadSetting",
+    "EngineFailed",
+}
+# Whose codes it puts behind "cli."
+OF_THE_COMMAND_LINE = {"CannotRun", "StoreUnavailable", "BadSetting", "EngineFailed"}
 
 
 def placeholders(sentence: str) -> set[str]:
@@ -43,10 +56,13 @@ def said() -> Iterator[tuple[str, str, set[str] | None]]:
                 continue
             given = {keyword.arg for keyword in call.keywords}
             known = None if None in given or (len(call.args) > 1 and name == "Failed") else {str(arg) for arg in given}
-            for code in codes(call.args[name == "say" : 2]):  # say() begins with the language
+            begin = {"say": 1, "Finding": 2}.get(name, 0)  # behind the language, or what was looked at and how it is
+            for code in codes(call.args[begin : max(2, begin + 1)]):
                 shown = f"cli.{code}" if name in OF_THE_COMMAND_LINE else code
+                shown = f"doctor.{code}" if name == "Finding" and "." not in code else shown
                 # EngineFailed carries its one argument by position; the command line adds a setting's meaning.
-                yield f"{file.name}:{call.lineno}", shown, None if name in OF_THE_COMMAND_LINE else known
+                handed = name in OF_THE_COMMAND_LINE or name == "Finding"
+                yield f"{file.name}:{call.lineno}", shown, None if handed else known
 
 
 def codes(arguments: list[ast.expr]) -> list[str]:
@@ -77,7 +93,7 @@ def test_every_code_of_the_sources_has_its_sentence_with_its_arguments(
         assert given is None or placeholders(sentence) <= given, where
 
 
-@pytest.mark.parametrize("code", ["engine_down", "worker_down", "again", "gave_up"])
+@pytest.mark.parametrize("code", ["engine_down", "worker_down", "again", "gave_up", "paused"])
 def test_codes_of_the_scripts_and_of_the_health_are_sentences(code: str) -> None:
     sources = [*SOURCES, *(ROOT / "storage/scripts").glob("*.lua")]
     assert any(re.search(rf"""["']{code}["']""", file.read_text(encoding="utf-8")) for file in sources)
@@ -105,7 +121,9 @@ def test_no_sentence_is_empty_or_long(language: str) -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_menus_commands_and_settings_are_described(language: str) -> None:
     known = phrases(language)
-    assert {f"menu.{name}" for name in (*IN_GROUPS, "start")} == {code for code in known if code.startswith("menu.")}
+    assert {f"menu.{name}" for name in (*IN_GROUPS, *ADMIN_NAMES, "start")} == {
+        code for code in known if code.startswith("menu.")
+    }
     for name in IN_GROUPS:
         assert len(known[f"menu.{name}"]) <= 256  # Telegram's limit
         assert f"/{name}" in known["command.help_group"] + known["command.help_tasks"]
@@ -118,16 +136,16 @@ def test_menus_commands_and_settings_are_described(language: str) -> None:
 @pytest.mark.parametrize("language", ["en", "zh", "zh-TW"])
 def test_what_discord_shows_of_our_commands_keeps_its_rules(language: str) -> None:
     known = phrases(language)
-    names = {name: known[f"discord.name_{name}"] for name in ("ask", "start", *TASKS, *NAMES)}
+    names = {name: known[f"discord.name_{name}"] for name in ("ask", "start", *TASKS, *NAMES, *ADMIN_NAMES)}
     assert len(set(names.values())) == len(names)
     taken = {task.argument for task in TASKS.values() if task.argument}
     arguments = [known[f"discord.argument_{argument}"] for argument in taken]
-    for name in (*names.values(), *arguments, known["discord.name_code"]):
+    for name in (*names.values(), *arguments, known["discord.name_code"], known["discord.name_argument"]):
         assert re.fullmatch(r"[-_\w]{1,32}", name) and name == name.lower()
     assert 0 < len(known["discord.name_menu"]) <= 32
     described = [known[f"menu.{name}"] for name in names]
     described += [known[f"discord.about_{argument}"] for argument in taken]
-    described += [known[f"discord.{code}"] for code in ("code", "ask_question", "ask_image", "ask_private")]
+    described += [known[f"discord.{code}"] for code in ("code", "argument", "ask_question", "ask_image", "ask_private")]
     assert all(0 < len(sentence) <= 100 for sentence in described)
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from PIL import Image
 from telegram import Bot
 
 from bots.settings import BotSettings
-from bots.surface import Closed, FileRef, Flooded, Gone, Page, SurfaceError, Unfit, Unreachable
+from bots.surface import Button, Closed, FileRef, Flooded, Gone, Page, SurfaceError, Unfit, Unreachable
 from bots.tasks import TASKS
 from bots.telegram_bot import BadToken, TelegramSurface, introduce, make_bot, set_menus
 from storage.messages import Address, Refused
@@ -59,6 +60,17 @@ async def test_every_page_of_a_long_answer_is_accepted(surface: TelegramSurface,
     for page in surface.pages(text):
         await surface.edit(HERE, slot, page)
     assert "399" in ann.private.texts()[0]
+
+
+@pytest.mark.parametrize(
+    ("size", "kind"), [((640, 480), "photo"), ((6200, 4000), "document"), ((2100, 100), "document")]
+)
+async def test_a_picture_that_telegram_does_not_take_as_one_goes_as_a_file(
+    surface: TelegramSurface, ann: User, size: tuple[int, int], kind: str
+) -> None:
+    await surface.send(HERE, "drawn.png", encoded(Image.new("1", size)), [Button("cell1", "1")])
+    (message,) = ann.private.bot_messages()
+    assert kind in message and "cell1" in str(message["reply_markup"])
 
 
 async def test_a_deleted_message_is_gone(surface: TelegramSurface, ann: User) -> None:
@@ -197,7 +209,7 @@ async def test_a_bot_introduces_itself_in_every_language(telegram: TelegramEmula
     await introduce(bot)
     await set_menus(bot)
     menus = {key: [item["command"] for item in menu] for key, menu in telegram.api.commands.items()}
-    private = [*TASKS, "new", "stop", "context", "forget", "link", "help"]
+    private = [*TASKS, "new", "stop", "context", "usage", "forget", "link", "help"]
     expected = {"all_private_chats": private, "all_group_chats": ["ask", *private]}
     assert menus == {(scope, language): names for scope, names in expected.items() for language in ("", "zh")}
     assert bot.username == "askpix_bot"

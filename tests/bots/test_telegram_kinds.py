@@ -219,8 +219,8 @@ async def test_menus_are_shown_by_language_and_scope(life: Life) -> None:
     await life.telegram.until(lambda: len(life.telegram.api.commands) == 4)
     for language in ("en", "zh"):
         for scope, names in (
-            ("all_private_chats", [*TASKS, "new", "stop", "context", "forget", "link", "help"]),
-            ("all_group_chats", ["ask", *TASKS, "new", "stop", "context", "forget", "link", "help"]),
+            ("all_private_chats", [*TASKS, "new", "stop", "context", "usage", "forget", "link", "help"]),
+            ("all_group_chats", ["ask", *TASKS, "new", "stop", "context", "usage", "forget", "link", "help"]),
         ):
             menu = life.telegram.api.commands[scope, "" if language == "en" else language]
             assert [entry["command"] for entry in menu] == names

@@ -59,7 +59,7 @@ async def role(telegram: TelegramEmulator, store_url: str, tmp_path: Path) -> As
 
 @asynccontextmanager
 async def running(telegram: TelegramEmulator, store_url: str, folder: Path) -> AsyncGenerator[asyncio.Task[None]]:
-    storage = StorageSettings(redis_url=store_url, data_dir=folder)
+    storage = StorageSettings(redis_url=store_url, data_dir=folder, metrics_port=0)
     settings = BotSettings(telegram_token=telegram.token, telegram_api_url=telegram.url, open=True)
     stop = asyncio.Event()
     task = asyncio.create_task(serve(storage, settings, stop))

@@ -89,6 +89,7 @@ class StubEngine(LocalServer):
         self.model, self.slots, self.context = model, slots, context
         self.healthy = True
         self.cached_tokens = 0
+        self.token_bytes = 1  # of a text, by /tokenize
         self.requests: list[Request] = []  # chat requests only, refused ones too
         self.disconnects: list[Request] = []
         self.aborts: list[str] = []  # the rid of each /abort_request
@@ -98,8 +99,9 @@ class StubEngine(LocalServer):
     def fail(self, kind: FaultKind, *, after: int = 0, times: float = 1) -> None:
         """Spoil the next `times` chat requests (math.inf: until heal).
 
-        refuse (503), bad_request (400) and too_large (413) answer at once; the others let `after` chunks through, then: break cuts the
-        connection, stall says nothing more, garbage sends a chunk that is no JSON, end closes the stream cleanly.
+        refuse (503), bad_request (400) and too_large (413) answer at once; the others let `after` chunks through, then:
+        break cuts the connection, stall says nothing more, garbage sends a chunk that is no JSON, end closes the
+        stream cleanly.
         no_done sends the whole answer but its [DONE].
         """
         self._faults.append(_Fault(kind, after, times))
@@ -200,7 +202,7 @@ class StubEngine(LocalServer):
 
     async def _tokenize(self, http: web.Request) -> web.Response:
         body = await http.json()
-        tokens = list(str(body["content"] if "content" in body else body["prompt"]).encode())
+        tokens = list(str(body["content"] if "content" in body else body["prompt"]).encode()[:: self.token_bytes])
         return web.json_response({"tokens": tokens, "count": len(tokens)})
 
     async def _health(self, _: web.Request) -> web.Response:

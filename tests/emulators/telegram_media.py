@@ -36,7 +36,7 @@ class MediaSender(Person):
         **extra: object,
     ) -> Json:
         """Send a sticker: a WebP picture, a TGS animation or a WebM film. A sticker has no caption."""
-        width, height = _size(content)
+        width, height = size_of(content)
         sticker: Json = {"width": width, "height": height, "emoji": emoji, "set_name": "Animals"}
         sticker |= {"is_animated": kind == "animated", "is_video": kind == "video", "type": "regular"}
         sticker |= self.world.store(content, f"stickers/file_{len(self.world.files)}.{_STICKER_ENDS[kind]}")
@@ -117,7 +117,7 @@ class MediaSender(Person):
         return self.world.store(content, f"{folder}/file_{len(self.world.files)}.{end}")
 
 
-def _size(content: bytes) -> tuple[int, int]:
+def size_of(content: bytes) -> tuple[int, int]:
     """Width and height of a picture; those of every animated sticker for what is none."""
     try:
         with Image.open(io.BytesIO(content)) as picture:

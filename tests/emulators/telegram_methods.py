@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from tests.emulators.server import Json
+from tests.emulators.telegram_media import size_of
 from tests.emulators.telegram_rules import ApiError, bad, check_access, check_commands, check_reactions, check_sending
 from tests.emulators.telegram_shapes import photo_copies, wire
 from tests.emulators.telegram_text import cleaned, parsed, units
@@ -230,7 +231,11 @@ class BotApi:
         return ({"caption": text} if text else {}) | ({"caption_entities": entities} if entities else {})
 
     def _photo(self, given: object) -> list[Json]:
-        copies = photo_copies(self._content(given))
+        content = self._content(given)
+        width, height = size_of(content)
+        if width + height > 10_000 or max(width, height) > 20 * min(width, height):
+            raise bad("PHOTO_INVALID_DIMENSIONS")
+        copies = photo_copies(content)
         if not copies[-1][2].startswith(b"\xff\xd8"):
             raise bad("IMAGE_PROCESS_FAILED")
         return self.world.store_photo(copies)

@@ -18,7 +18,7 @@ from tests.inference.desk import Desk, open_desk
 @pytest.fixture(scope="session")
 def embedded_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineAddress]:
     """The CPU engine with the model that is shipped; it starts with the first test that asks for it."""
-    settings = embedded.EmbeddedSettings(tmp_path_factory.mktemp("engine"), slots=2)
+    own = embedded.Embedded(tmp_path_factory.mktemp("engine"), slots=2)
     with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
         loop = runner.get_loop()
         ready: asyncio.Future[embedded.EngineAddress] = loop.create_future()
@@ -27,7 +27,7 @@ def embedded_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine
             if not ready.done():
                 ready.set_result(address)
 
-        serving = loop.create_task(embedded.serve(settings, answers))
+        serving = loop.create_task(embedded.keep(own, answers))
 
         async def started() -> embedded.EngineAddress:
             await asyncio.wait([ready, serving], return_when=asyncio.FIRST_COMPLETED)

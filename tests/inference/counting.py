@@ -6,8 +6,9 @@ import random
 import uuid
 from collections.abc import Container, Mapping, Sequence
 
-from inference.engine import Engine, Generation
+from inference.engine import Engine
 from inference.prompt import OPENING, SYSTEM, messages, template
+from inference.stream import Generation
 from storage.messages import Turn
 from tests.inference.turns import conversation
 

@@ -12,8 +12,8 @@ from aiohttp import web
 from msgspec import structs
 
 from inference.answer import COALESCE, FenceLost, Stop
-from inference.engine import EngineDown
 from inference.prompt import GONE, OPENING, SYSTEM
+from inference.stream import EngineDown
 from storage.messages import Cancelled, Done, Failed, Quote, Turn
 from tests.emulators.engine import StubEngine
 from tests.emulators.server import Json

@@ -12,12 +12,12 @@ import pytest
 from msgspec import structs
 
 from inference import worker as module
-from inference.answer import ContextTooSmall
 from inference.engine import Engine, EngineAddress
 from inference.prompt import GONE
 from inference.worker import Worker
 from storage import keys
 from storage.messages import Done, Failed, Photo, Quote, View
+from storage.settings import CannotRun
 from tests.emulators.engine import StubEngine
 from tests.emulators.server import Json
 from tests.inference.counting import check_counts, counted
@@ -196,12 +196,12 @@ async def test_a_context_below_the_system_prompt_stops_the_worker_before_it_take
     desk.stub.context = 20
     await desk.ask("a")
     worker = Worker("w", desk.engine, desk.stores.queue, desk.answerer, desk.stores.health)
-    with pytest.raises(ContextTooSmall) as caught:
+    with pytest.raises(CannotRun, match="context_too_small") as caught:
         await asyncio.wait_for(worker.run(asyncio.Event()), 5)
-    assert caught.value.context == 20
+    assert caught.value.details["context"] == "20"
     assert (await desk.stores.queue.counts())["queued"] == 1, "it waits for a worker that can"
     assert await desk.stores.health.model() is None
-    model = structs.replace(await desk.engine.probe(), context=caught.value.least)
+    model = structs.replace(await desk.engine.probe(), context=int(caught.value.details["least"]))
     await desk.answerer.check(model)
-    with pytest.raises(ContextTooSmall):
+    with pytest.raises(CannotRun, match="context_too_small"):
         await desk.answerer.check(structs.replace(model, context=model.context - 1))

@@ -19,7 +19,7 @@ import httpx
 import pytest
 from PIL import Image
 
-from inference.embedded import DEMO, EmbeddedSettings, EngineAddress, EngineFailed, read_address, serve
+from inference.embedded import DEMO, Embedded, EngineAddress, EngineFailed, keep, read_address
 from tests.waiting import wait_until
 
 RED = (214, 30, 36)
@@ -28,7 +28,7 @@ RED = (214, 30, 36)
 @asynccontextmanager
 async def running(folder: Path, **settings: Any) -> AsyncGenerator[EngineAddress]:
     """An engine for the time of the block."""
-    task = asyncio.create_task(serve(EmbeddedSettings(folder, threads=1, **settings)))
+    task = asyncio.create_task(keep(Embedded(folder, threads=1, **settings)))
     try:
         await wait_until(lambda: read_address(folder) is not None or task.done(), 20)
         address = read_address(folder)
@@ -77,7 +77,7 @@ def alive(pid: int) -> bool:
 
 async def test_a_folder_without_a_model_is_refused_at_once(tmp_path: Path):
     with pytest.raises(EngineFailed) as caught:
-        await serve(EmbeddedSettings(tmp_path, model=tmp_path))
+        await keep(Embedded(tmp_path, model=tmp_path))
     assert caught.value.code == "model_missing"
 
 
@@ -87,7 +87,7 @@ async def test_a_broken_model_is_refused_with_the_engines_own_words(tmp_path: Pa
     (broken / "text.gguf").write_bytes((DEMO / "text.gguf").read_bytes()[:500_000])
     (broken / "mmproj.gguf").write_bytes((DEMO / "mmproj.gguf").read_bytes())
     with pytest.raises(EngineFailed) as caught:
-        await serve(EmbeddedSettings(tmp_path, model=broken))
+        await keep(Embedded(tmp_path, model=broken))
     assert caught.value.code == "engine_refused"
     assert not (tmp_path / "engine.json").exists()
 
@@ -97,7 +97,7 @@ async def test_a_missing_libgomp_is_told_by_its_name(tmp_path: Path, monkeypatch
     (tmp_path / "xllamacpp.py").write_text("raise ImportError('libgomp.so.1: cannot open shared object file')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with pytest.raises(EngineFailed) as caught:
-        await serve(EmbeddedSettings(tmp_path))
+        await keep(Embedded(tmp_path))
     assert caught.value.code == "libgomp_missing"
 
 
@@ -150,8 +150,9 @@ async def test_a_killed_child_comes_back_on_the_same_port_with_the_same_key(tmp_
 
 async def test_a_killed_parent_leaves_no_child(tmp_path: Path):
     code = (
-        "import asyncio, sys; from pathlib import Path; from inference.embedded import EmbeddedSettings, serve;"
-        "asyncio.run(serve(EmbeddedSettings(Path(sys.argv[1]), threads=1)))"
+        "import asyncio, sys; from pathlib import Path;"
+        "from inference.embedded import Embedded, keep;"
+        "asyncio.run(keep(Embedded(Path(sys.argv[1]), threads=1)))"
     )
     parent = await asyncio.create_subprocess_exec(sys.executable, "-c", code, str(tmp_path))
     try:

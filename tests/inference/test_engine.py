@@ -12,7 +12,8 @@ import pytest
 from aiohttp import web
 
 from inference import engine as module
-from inference.engine import Engine, EngineAddress, EngineDown, EngineRefused, Generation
+from inference.engine import Engine, EngineAddress
+from inference.stream import EngineDown, EngineRefused, Generation
 from tests.emulators.engine import StubEngine
 from tests.emulators.server import Json, LocalServer
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from inference.engine import DEFAULT_CONTEXT, DEFAULT_SLOTS, Engine, EngineAddress, EngineDown, Wishes
+from inference.engine import DEFAULT_CONTEXT, DEFAULT_SLOTS, Engine, EngineAddress
+from inference.stream import EngineDown
 from storage.messages import Model
 from storage.vision import CHAT_LIMITS
 from tests.emulators.engine import StubEngine
@@ -144,8 +145,7 @@ async def test_another_model_under_the_same_address_is_noticed():
 
 async def test_settings_go_before_what_the_engine_says():
     async with StubEngine(model="one") as stub:
-        wishes = Wishes("mine", slots=2, context=512)
-        async with Engine(lambda: EngineAddress(stub.url), wishes) as engine:
+        async with Engine(lambda: EngineAddress(stub.url), model="mine", slots=2, context=512) as engine:
             assert await engine.probe() == Model("mine", 512, 2, *USUAL)
             await said(engine)
             assert stub.requests[0].body["model"] == "mine"

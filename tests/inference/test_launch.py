@@ -41,7 +41,7 @@ class Machine:
         shape = shape_of(NAME)
         assert shape
         found = plan(Wish(catalogue().card["4090d"], "/model", shape))
-        return LaunchSettings(self.folder, found, NAME, used=lambda: self.used, watch=0.01, **changes)
+        return LaunchSettings(self.folder, found, NAME, used=lambda _: self.used, watch=0.01, **changes)
 
     def starts(self) -> list[dict[str, Any]]:
         """How the stand-in was started, each time."""
@@ -106,7 +106,7 @@ async def test_a_server_that_does_not_start_is_told_with_its_own_words(
     monkeypatch.setenv("STUB_SAYS", words)
     with pytest.raises(EngineFailed) as caught:
         await keep(SGLang(machine.settings(), machine.tell))
-    assert (caught.value.code, caught.value.detail) == (code, words)
+    assert (caught.value.code, caught.value.details) == (code, {"detail": words})
     assert read_address(machine.folder) is None and not (machine.folder / "sglang.yaml").exists()
 
 
@@ -207,7 +207,7 @@ async def test_a_python_without_sglang_has_no_version(tmp_path: Path, monkeypatc
 def test_the_gpu_that_is_here_is_known_by_its_name_and_what_is_free_of_it(
     monkeypatch: pytest.MonkeyPatch, name: str, title: str
 ):
-    monkeypatch.setattr(gpu, "seen", lambda: gpu.Gpu(name, 24_564, 3_000, 20.0))
+    monkeypatch.setattr(gpu, "seen", lambda: gpu.Gpu(name, 24_564, 3_000))
     card = find_card("auto")
     assert card and (card.title, card.mib, card.idle) == (title, 24_564, 3_000)
     named = find_card("4090D")

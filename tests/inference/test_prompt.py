@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from inference import budget
-from inference.engine import Engine, EngineAddress, Generation
+from inference.engine import Engine, EngineAddress
 from inference.prompt import GONE, OPENING, SYSTEM, clean, messages, template
+from inference.stream import Generation
 from storage.messages import Photo, Quote, Turn
 from storage.vision import image_tokens
 from tests.inference.turns import TEXTS, conversation, picture

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from inference.engine import Engine, EngineAddress, EngineDown, EngineRefused, Generation
+from inference.engine import Engine, EngineAddress
 from inference.prompt import SYSTEM, messages
+from inference.stream import EngineDown, EngineRefused, Generation
 from storage.messages import Model, Photo, Quote, Turn
 from storage.vision import PixelLimits, fit, image_tokens
 from tests.emulators.server import Json

@@ -238,6 +238,11 @@ async def test_a_runtime_folder_that_is_not_ours_is_refused(tmp_path: Path, monk
         await Store(data_dir).__aenter__()
 
 
+async def test_a_data_folder_that_is_made_is_its_owner_s_alone(tmp_path: Path) -> None:
+    async with Store(tmp_path / "above" / "askpix"):
+        assert S_IMODE((tmp_path / "above" / "askpix").stat().st_mode) == 0o700
+
+
 async def test_a_data_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StoreUnavailable, match="folder_unusable"):

@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from storage import keys
 from storage.connection import Client, Scripts
@@ -24,7 +25,7 @@ CAP = 1_000
 
 @pytest_asyncio.fixture
 async def images(redis: Client) -> Images:
-    return Images(redis, Scripts(redis), CAP, keys.PHOTO_TTL)
+    return Images(Scripts(redis), CAP, keys.PHOTO_TTL)
 
 
 def a_photo(name: str, size: int = 400) -> tuple[Photo, bytes]:
@@ -269,3 +270,24 @@ async def test_the_books_balance_under_the_cap_whatever_is_done(
         assert await check_books(redis) <= CAP
         for owned, count in using.items():
             assert count == 0 or await is_kept(redis, *owned)
+
+
+async def test_originals_live_a_day_under_the_same_cap_and_cost_nobody_a_photo(redis: Client, images: Images) -> None:
+    first, second = (structs.replace(a_photo(name)[0], full=(9, 9)) for name in ("first", "second"))
+    await images.put(ANN, first, a_photo("first", 300)[1])
+    await images.put_original(ANN, first, b"o" * 500)
+    assert await images.original(ANN, first) == b"o" * 500
+    assert await images.original(BOB, first) is None
+    assert 0 < await redis.ttl(keys.photo(ANN, f"{first.sha256}.full")) <= keys.DAY
+    assert await kept(images, ANN, first.sha256) == [True]
+    await images.put(BOB, second, a_photo("second", 300)[1])
+    assert await images.original(ANN, first) is None, "it was used longer ago than its photo"
+    await images.put_original(BOB, second, b"p" * 401)
+    assert await images.original(BOB, second) is None, "there is room for photos only"
+    assert await kept(images, ANN, first.sha256) + await kept(images, BOB, second.sha256) == [True, True]
+    await images.put_original(BOB, second, b"p" * 400)
+    await images.put_original(ANN, first, b"o" * 400)
+    assert await images.original(BOB, second) is None, "the newer one takes the room of the older"
+    assert await check_books(redis) == CAP
+    await images.forget(ANN)
+    assert await images.original(ANN, first) is None

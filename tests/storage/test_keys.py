@@ -147,7 +147,8 @@ def test_the_scripts_know_the_same_names_and_lifetimes() -> None:
     ours |= {
         keys.lane(""), keys.job(""), keys.text("", 0)[:-2], keys.inbox(""), keys.seen("", "")[:-1], keys.outbox(""),
         keys.events(""), keys.open_asks(""), keys.history(""), keys.epoch(""), keys.photo("", "")[:-1],
-        keys.kept(""), keys.view(""), keys.link_code(""), keys.link_open(""),
+        keys.kept(""), keys.view(""), keys.link_code(""), keys.link_open(""), keys.used("", "")[:-1], keys.top(""),
+        keys.rate(""), keys.taken(""),
     }  # fmt: skip
     named = {keys.PREFIX + name for name in re.findall(r"P \.\. '([^']+)'", lua)}
     assert named <= ours

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from redis.asyncio.client import Pipeline
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from storage import keys
 from storage.connection import Client
@@ -103,6 +105,21 @@ async def test_a_code_ends_after_15_minutes_and_the_store_does_not_know_it(redis
     await redis.pexpire(name, 1)
     await asyncio.sleep(0.005)
     assert not await limits.redeem(code, ANN)
+
+
+async def test_a_code_is_used_up_only_by_making_somebody_admin(redis: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = Limits(redis, rules())
+    code = await limits.offer_admin()
+    with monkeypatch.context() as patch:
+
+        async def die(_: object) -> None:
+            raise RedisConnectionError
+
+        patch.setattr(Pipeline, "execute", die)
+        with pytest.raises(RedisConnectionError):
+            await limits.redeem(code, ANN)
+    assert not await limits.is_admin(ANN)
+    assert await limits.redeem(code, ANN)
 
 
 async def test_two_codes_are_different_and_both_good(redis: Client) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
+import json
 import logging
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator
 
 import pytest
 
-from storage.logs import MOST, describe, setup
+from storage.logs import MOST, about, describe, setup
 
 TOKEN = "4242:AAsecretTokenForTests"
 
@@ -22,8 +26,9 @@ def _restored() -> Iterator[None]:
     names = ("", "bots", "inference", "storage")
     levels = {name: logging.getLogger(name).level for name in names}
     handlers, raising, hook = logging.getLogger().handlers[:], logging.raiseExceptions, sys.excepthook
+    shown = traceback.print_exc
     yield
-    sys.excepthook = hook
+    sys.excepthook, traceback.print_exc = hook, shown
     logging.getLogger().handlers[:] = handlers
     logging.raiseExceptions = raising
     for name, level in levels.items():
@@ -99,6 +104,16 @@ def test_a_dying_role_says_what_it_died_of_in_one_line(capsys: pytest.CaptureFix
     assert "Ann" not in line
 
 
+def test_what_a_library_prints_of_an_error_is_one_line_too(capsys: pytest.CaptureFixture[str]) -> None:
+    setup("INFO", [TOKEN])
+    try:
+        raise failed(f"Ann {TOKEN}")
+    except ValueError:
+        traceback.print_exc()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "E library: ValueError at test_logs.py:" in line
+
+
 def test_libraries_speak_from_warning_on_at_every_level(capsys: pytest.CaptureFixture[str]) -> None:
     setup("DEBUG", [])
     for name in ("httpx", "telegram", "telegram.ext.Updater", "apscheduler", "asyncio"):
@@ -143,3 +158,37 @@ def test_one_place_says_only_so_much_a_minute_and_holds_no_other_back(
     assert lines.count(f"trouble {MOST - 1} (and no more of it this minute)") == 2
     assert sum(line.startswith("work") for line in lines) == 4 * MOST
     assert lines.count("another trouble") == 2
+
+
+def test_as_json_each_event_is_one_line_with_its_ask_and_without_an_error_s_words(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    setup("INFO", [TOKEN], "json")
+
+    def said() -> None:
+        about("telegram:1:7")
+        logging.getLogger("bots.x").warning("it broke on %s\nagain", TOKEN, exc_info=failed("Ann's own words"))
+
+    contextvars.copy_context().run(said)
+    logging.getLogger("bots.x").info("你好")
+    first, second = map(json.loads, capsys.readouterr().err.splitlines())
+    assert first.pop("timestamp").endswith("Z")
+    assert first.pop("error").startswith("ValueError at test_logs.py:")
+    assert first == {"level": "warning", "logger": "bots.x", "event": "it broke on …", "ask": "telegram:1:7"}
+    assert second["event"] == "你好" and "ask" not in second
+
+
+async def test_a_line_names_the_ask_of_its_own_task_only(capsys: pytest.CaptureFixture[str]) -> None:
+    setup("INFO", [])
+    log = logging.getLogger("bots.x")
+
+    async def work(ask: str) -> None:
+        about(ask)
+        await asyncio.sleep(0)
+        log.info("half of it")
+        log.info("answered %s", ask)
+
+    await asyncio.gather(work("a:1"), work("b:2"))
+    log.info("none")
+    lines = [line.partition(": ")[2] for line in capsys.readouterr().err.splitlines()]
+    assert sorted(lines) == ["answered a:1", "answered b:2", "half of it [a:1]", "half of it [b:2]", "none"]

@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 from storage import keys
 from storage.embedded import LOG_LIMIT
 from storage.heartbeat import roles
-from storage.roles import Instance, Role, State, Supervisor, environment
+from storage.roles import Role, State, Supervisor, environment, instance
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -246,21 +246,21 @@ async def test_alone_one_signal_is_enough(redis: Redis, server_url: str, tmp_pat
 
 
 def test_equals_get_the_lowest_free_name_and_a_restarted_one_its_own_again(tmp_path: Path) -> None:
-    with Instance(tmp_path, "worker") as first, Instance(tmp_path, "web") as web:
-        with Instance(tmp_path, "worker") as second:
+    with instance(tmp_path, "worker") as first, instance(tmp_path, "web") as web:
+        with instance(tmp_path, "worker") as second:
             assert [name.split(":")[1:] for name in (first, second, web)] == [
                 ["worker", "1"],
                 ["worker", "2"],
                 ["web", "1"],
             ]
-        with Instance(tmp_path, "worker") as again:
+        with instance(tmp_path, "worker") as again:
             assert again == second
 
 
 async def test_a_killed_process_gives_its_name_back(tmp_path: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; from storage.roles import Instance\n"
-        "with Instance(Path(sys.argv[1]), 'worker') as name: print(name, flush=True); sys.stdin.read()"
+        "import sys; from pathlib import Path; from storage.roles import instance\n"
+        "with instance(Path(sys.argv[1]), 'worker') as name: print(name, flush=True); sys.stdin.read()"
     )
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", script, str(tmp_path)),
@@ -272,5 +272,5 @@ async def test_a_killed_process_gives_its_name_back(tmp_path: Path) -> None:
     name = (await process.stdout.readline()).decode().strip()
     process.kill()
     await process.wait()
-    with Instance(tmp_path, "worker") as again:
+    with instance(tmp_path, "worker") as again:
         assert again == name

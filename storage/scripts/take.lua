@@ -1,0 +1,28 @@
+-- person id photos admin(0|1) a_minute rate_ttl asks_a_day cost_a_day date month use_ttl taken_ttl alias*
+-- -> "ok" or "admin", or {"too_fast", seconds}, {"quota_asks", limit}, {"quota_cost", limit}
+-- An ask costs 1, and 1 more for each photo. One that was counted already (id) is not counted again.
+local person, id, photos, date, month = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[9], ARGV[10]
+local rate, cost = P .. 'rate:' .. person, photos + 1
+redis.call('SET', rate, 0, 'EX', ARGV[6], 'NX')
+if redis.call('INCR', rate) > tonumber(ARGV[5]) then return {'too_fast', redis.call('TTL', rate)} end
+local admin = ARGV[4] == '1' or redis.call('SISMEMBER', P .. 'admins', person) == 1
+for i = 13, #ARGV do admin = admin or redis.call('SISMEMBER', P .. 'admins', ARGV[i]) == 1 end
+local today, own = P .. 'use:' .. person .. ':' .. date, redis.call('HGET', P .. 'quotas', person)
+local asks, most = tonumber(own or ARGV[7]), tonumber(ARGV[8])
+if id == '' or redis.call('EXISTS', P .. 'taken:' .. id) == 0 then
+  if not admin and own ~= '0' then
+    local used = redis.call('HMGET', today, 'asks', 'cost')
+    if asks > 0 and tonumber(used[1] or 0) >= asks then return {'quota_asks', asks} end
+    if most > 0 and tonumber(used[2] or 0) + cost > most then return {'quota_cost', most} end
+  end
+  if id ~= '' then redis.call('SET', P .. 'taken:' .. id, 1, 'EX', ARGV[12]) end
+  for _, key in ipairs({today, P .. 'use:' .. person .. ':' .. month}) do
+    redis.call('HINCRBY', key, 'asks', 1)
+    redis.call('HINCRBY', key, 'photos', photos)
+    redis.call('HINCRBY', key, 'cost', cost)
+    redis.call('EXPIRE', key, ARGV[11])
+  end
+  redis.call('ZINCRBY', P .. 'top:' .. date, 1, person)
+  redis.call('EXPIRE', P .. 'top:' .. date, ARGV[11])
+end
+return admin and 'admin' or 'ok'

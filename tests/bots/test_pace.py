@@ -121,8 +121,10 @@ async def test_a_flood_closes_one_chat_and_then_lets_through_one_by_one() -> Non
     held = [asyncio.create_task(taken(pace, 1)) for _ in range(2)]
     assert await taken(pace, 2, "b") < 0.1
     first, second = sorted(await asyncio.gather(*held))
+    assert first >= 0.2 - 0.02
+    # Its turn, whenever a busy machine noticed the first one's.
+    assert second >= 0.2 + RATE.seconds - 0.02
     assert clock() - begun >= 0.2
-    assert second - first >= RATE.seconds - 0.02
 
 
 async def test_a_flood_reaches_those_who_wait_already() -> None:

@@ -130,7 +130,10 @@ async def test_a_digest_that_was_missed_comes_once_when_the_service_is_back(tmp_
 
         assert former
         await wait_until(led, 20)
-        await told(road, f"{over}: 0 questions answered")
+        await told(road, f"{over}: 0 questions answered")  # its picture follows once it is noted as told
+        await wait_until(
+            lambda: any("photo" in each or "document" in each for each in road.admin.private.bot_messages()), 10
+        )
         await road.restart("telegram", "worker")
         await road.admin.send_text(road.admin.private, "/admins")
         await told(road, "Admins:")

@@ -181,9 +181,11 @@ class OnDiscord:
             found = (each for each in self._messages() if each.get("interaction_metadata", {}).get("id") == id)
             return [_reply(each) for each in found if not each["flags"] & LOADING]
 
-        return Question(
+        question = Question(
             f"discord:{command.channel.id}:{id}", answer, replies, lambda: not command.callback, urgent=True
         )
+        self.commanded.append(question)
+        return question
 
 
 def on_telegram(user: User, message: Json, answer: str) -> Question:

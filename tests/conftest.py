@@ -16,6 +16,8 @@ from storage.connection import connect
 from storage.embedded import Store
 from tests.browser import NO_BROWSER
 
+HERE = Path(__file__).parent
+
 
 @pytest.fixture(scope="session")
 def store_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
@@ -54,6 +56,12 @@ async def redis(server_url: str) -> AsyncIterator[Redis]:
     await client.flushall()
     yield client
     await client.aclose()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of the whole service begin first, in their random order: they last longest, and one left over would run alone."""
+    items.sort(key=lambda item: item.path.parent != HERE)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -43,13 +43,6 @@ async def test_when_nothing_runs_that_is_no_error_and_nothing_is_started(tmp_pat
     assert not (tmp_path / "none").exists()
 
 
-async def held(body: Json) -> AsyncIterator[str]:
-    """An answer that does not come while the question says so."""
-    while "wait" in newest(body)[1]:
-        await asyncio.sleep(0.05)
-    yield "x"
-
-
 async def told(road: Road, words: str, seconds: float = 20) -> str:
     """The admin's newest text with these words."""
     chat = road.admin.private
@@ -58,6 +51,13 @@ async def told(road: Road, words: str, seconds: float = 20) -> str:
 
 
 async def test_the_status_of_a_busy_service_on_telegram_and_in_the_terminal(tmp_path: Path) -> None:
+    released = asyncio.Event()
+
+    async def held(body: Json) -> AsyncIterator[str]:
+        if "wait" in newest(body)[1]:
+            await released.wait()
+        yield "x"
+
     async with open_road(tmp_path, reply=held, slots=1) as road:
         ann, group = road.ann, road.telegram.group(-100)
         await ann.send_text(ann.private, "now")
@@ -78,6 +78,7 @@ async def test_the_status_of_a_busy_service_on_telegram_and_in_the_terminal(tmp_
         found = json.loads(said)
         assert (code, found["running"], found["waiting"], found["active"], found["done"]) == (0, True, 1, 1, 1)
         assert found["hour"]["first_p50"] is not None
+        released.set()
 
 
 async def test_presses_pause_and_resume_and_somebody_else_s_are_refused(tmp_path: Path) -> None:

@@ -311,8 +311,9 @@ async def _examine(role: str | None) -> list[Finding]:
     from bots.doctor import examine as of_platforms
     from inference.doctor import examine as of_engines
 
-    bots, engines = of_platforms(_settings(BotSettings)), of_engines(storage, _settings(InferenceSettings))
-    return [found for each in await asyncio.gather(examine(storage, os.environ), bots, engines) for found in each]
+    bots, inference = _settings(BotSettings), _settings(InferenceSettings)
+    looks = examine(storage, os.environ), of_platforms(bots), of_engines(storage, inference)
+    return [found for each in await asyncio.gather(*looks) for found in each]
 
 
 @app.command()

@@ -29,6 +29,8 @@ TROUBLES: dict[str, dict[str, str]] = {
         "cli.webhook_port": "Only with `ASKPIX_TELEGRAM_WEBHOOK_URL`; without it no port is needed.",
         "cli.folder_not_private": "Give the folder to the user that runs askpix: `chown`, then `chmod 700`.",
         "cli.folder_unusable": "Look at the disk, and whether it is mounted to be read only.",
+        "doctor.role_gone": "Roles are `engine`, `worker`, `telegram`, `discord` and `web`. One that dies at its "
+        "start is started again and again by `askpix up`, which says why each time.",
     },
     "The store": {
         "cli.store_down": "Questions wait on the platforms' side and in the log on disk; nothing is lost. "
@@ -39,6 +41,7 @@ TROUBLES: dict[str, dict[str, str]] = {
         "doctor.store_forgets": "What a crash would lose then are questions that people were told to be in line.",
         "doctor.store_evicts": "Or give askpix a server of its own: it may share one, but not one that is a cache.",
         "doctor.store_full": "Photos are most of it: `ASKPIX_PHOTO_MB`, `ASKPIX_PHOTO_DAYS`.",
+        "doctor.disk_full": "The store's log may grow to twice what it holds before it is written anew.",
     },
     "The engine": {
         "cli.sglang_missing": "An environment of its own keeps SGLang's packages apart: see [the RTX 4090D](4090d.md).",
@@ -51,6 +54,7 @@ TROUBLES: dict[str, dict[str, str]] = {
         "cli.model_disk": "The 2B takes 4.3 GB, the download is kept file by file.",
         "cli.context_too_small": "On the CPU the demo's context is 2,048 tokens.",
         "cli.libgomp_missing": "The engine for the CPU is compiled with OpenMP.",
+        "doctor.engine_restarts": "A start takes a second for the demo model and a minute or two for SGLang.",
         "engine_down": "Said in the chat. `askpix doctor` asks the engine; `logs/engine.log` and `logs/sglang.log` "
         "are in the data folder. Questions wait and are answered when it is back.",
         "worker_down": "Said in the chat: no worker lives. `askpix doctor worker`.",
@@ -63,6 +67,13 @@ TROUBLES: dict[str, dict[str, str]] = {
         "and the proxy must pass on the header `X-Telegram-Bot-Api-Secret-Token`.",
         "doctor.platform_unreachable": "`ASKPIX_TELEGRAM_API_URL` names a Bot API server of your own.",
         "doctor.clock_off": "A wrong clock breaks certificates first.",
+        "command.stranger": "Said in private, once a day. An admin lets people in by `/allow telegram:123`, whoever "
+        "runs askpix by `ASKPIX_ALLOW`.",
+        "command.admin_expired": "The link is good for 15 minutes and once. While nobody is admin every start prints "
+        "another; `ASKPIX_ADMINS` needs none.",
+        "gave_up": "The engine or the worker broke off eight times at this question. `askpix status` shows the last "
+        "error.",
+        "photo_gone": "Photos are kept for `ASKPIX_PHOTO_DAYS`, the oldest go first where `ASKPIX_PHOTO_MB` is full.",
     },
 }  # fmt: skip
 

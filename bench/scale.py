@@ -2,7 +2,7 @@
 
 `make docs` writes its tables into docs/scale.md.
 
-An engine is a law of four measured figures. A question is prepared beside the others (`lag`), then read: all that
+An engine is a law of five figures. A question is prepared beside the others (`lag`), then read: all that
 wait are read together, and meanwhile no answer is written. Then all answers are written together, the slower the more
 there are. MEASURED are runs on a card, which tests/test_scale.py holds the law to; bench/lawful.py has the real queue
 and worker before engines that keep it.

@@ -1,6 +1,7 @@
-"""The pictures of docs/tasks.md: `python -m bench.tasks`. A Chromium on the page of a real `askpix up`.
+"""The pictures of docs/tasks.md and of README: `python -m bench.tasks`. A Chromium on the page of a real `askpix up`.
 
-The answers are the tests' (tests/exhibits.py), in the form of a large model's; in `demo.png` they are the demo model's.
+The answers are the tests' (tests/exhibits.py), in the form of a large model's; in `demo.png` and `page.png` the demo
+model's.
 """
 
 from __future__ import annotations
@@ -23,9 +24,11 @@ from tests.emulators.engine import Request, StubEngine
 from tests.emulators.server import Json
 from tests.exhibits import encoded, shown
 from tests.service import askpix_up
+from tests.test_web_page_first import picture
 
 FOLDER = Path("docs/tasks")
 VIEW = {"width": 720, "height": 980}
+WHOLE = {"width": 880, "height": 690}
 File = tuple[str, str, bytes]
 
 CUPS: File = ("cups.png", "image/png", encoded(exhibits.cups()))
@@ -81,9 +84,13 @@ async def keep(visitor: Visitor, name: str) -> None:
     shot = await visitor.page.locator("#chat").screenshot(animations="disabled")
     image = Image.open(io.BytesIO(shot)).convert("RGB")
     empty = Image.new("RGB", image.size, image.getpixel((image.width // 2, image.height - 3)))
-    _, _, _, bottom = ImageChops.difference(image, empty).point([0] * 9 + [255] * 247).getbbox() or (0,) * 4
+    _, _, _, bottom = ImageChops.difference(image, empty).point(([0] * 9 + [255] * 247) * 3).getbbox() or (0,) * 4
     image = image.crop((0, 0, image.width, min(bottom + 12, image.height)))
-    file = FOLDER / f"{name}.png"
+    save(image, FOLDER / f"{name}.png")
+
+
+def save(image: Image.Image, file: Path) -> None:
+    """Write it with few colours."""
     image.quantize(64, dither=Image.Dither.NONE).save(file, optimize=True)
     sys.stdout.write(f"{file}: {image.width}x{image.height}, {file.stat().st_size} bytes\n")
 
@@ -107,7 +114,7 @@ async def show_tasks(browser: Browser) -> None:
 
 
 async def show_demo(browser: Browser) -> None:
-    """A shape that the demo model finds."""
+    """The whole page, and a shape that the demo model finds."""
     port, scene = free_port(), example("scene", 4)
     with TemporaryDirectory() as data:
         async with askpix_up(Path(data), WEB="1", WEB_PORT=str(port)) as askpix:
@@ -115,6 +122,14 @@ async def show_demo(browser: Browser) -> None:
             async with visiting(browser, f"http://127.0.0.1:{port}", viewport=VIEW) as visitor:
                 await take(visitor, "find", ("scene.png", "image/png", encoded(scene.image)), "find", "ring")
                 await keep(visitor, "demo")
+            async with visiting(browser, f"http://127.0.0.1:{port}", viewport=WHOLE) as visitor:
+                await visitor.attach(("triangle.png", "image/png", picture()))
+                await visitor.ask("What is this?")
+                await visitor.answered("A green triangle")
+                await expect(visitor.button("Regenerate")).to_be_visible()
+                await visitor.page.mouse.move(1, 1)
+                shot = await visitor.page.screenshot(animations="disabled", full_page=True)
+                save(Image.open(io.BytesIO(shot)).convert("RGB"), FOLDER.parent / "page.png")
 
 
 async def main() -> None:

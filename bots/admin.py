@@ -95,8 +95,8 @@ class Admin:
         """What somebody asked today and this month, and what is left."""
         person = await self._stores.people.of(incoming.person)
         today, month = await self._limits.usage(person)
-        quota = 0 if await self._limits.is_admin(incoming.person) else await self._limits.quota(person)
-        lines = usage_lines(incoming.language, today, month, quota, self._stores.daily.cost if quota else 0)
+        quota = (0, 0) if await self._limits.is_admin(incoming.person) else await self._limits.quota(person)
+        lines = usage_lines(incoming.language, today, month, *quota)
         await self._tools.say(incoming.where, "\n".join(lines))
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -168,7 +168,7 @@ class Admin:
                 raise Refused("admin.quota_how")
             await self._limits.change(by, "quota", person, "" if value == "-" else str(int(value)))
         today, month = await self._limits.usage(person)
-        return "\n".join([person, *usage_lines(language, today, month, await self._limits.quota(person), 0)])
+        return "\n".join([person, *usage_lines(language, today, month, *await self._limits.quota(person))])
 
     async def _switch(self, by: str, button: str) -> str:
         await self._stores.health.set_mode(MODES[button])

@@ -74,4 +74,5 @@ async def _get(http: aiohttp.ClientSession, url: str, headers: Mapping[str, str]
             said: Any = msgspec.json.decode(await response.read()) if response.status == 200 else response.status
             return response.status, said, skew
     except (TimeoutError, aiohttp.ClientError, msgspec.MsgspecError, ValueError) as error:
-        return None, type(error).__name__, 0.0
+        cause = getattr(error, "os_error", None)  # of a connection: it names no more than host and port
+        return None, getattr(cause, "strerror", None) or type(error).__name__, 0.0

@@ -17,9 +17,11 @@ if [ ! -s secrets/redis_url ] || [ ! -s secrets/valkey_acl ]; then
     password=$(random)
     printf 'redis://askpix:%s@valkey:6379/0' "$password" >secrets/redis_url
     # Whoever gives no password may ask whether the server lives, no more. askpix uses its own keys, and of the commands
-    # that could harm the whole server only the ones by which `askpix doctor` looks at it.
+    # that could harm the whole server only those by which `askpix doctor` looks at it, and `askpix backup` holds its
+    # writes for a moment.
     {
         echo 'user default on nopass nocommands +ping'
-        echo "user askpix on >$password ~{askpix}* &{askpix}* +@all -@admin -@dangerous +info +config|get"
+        rights='+@all -@admin -@dangerous +info +config|get +client|pause +client|unpause'
+        echo "user askpix on >$password ~{askpix}* &{askpix}* $rights"
     } >secrets/valkey_acl
 fi

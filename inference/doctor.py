@@ -14,7 +14,8 @@ async def examine(storage: StorageSettings, settings: InferenceSettings) -> list
     """Ask each engine what it serves, and the driver what it sees."""
     own = [found for number in range(max(1, gpu.count())) if (found := embedded.read_address(storage.data_dir, number))]
     given = [EngineAddress(url, settings.engine_key) for url in settings.engine_url]
-    found = [await _engine(address) for address in given or [EngineAddress(each.url, each.key) for each in own]]
+    down = "engine_down" if given else "engine_restarts"
+    found = [await _engine(address, down) for address in given or [EngineAddress(each.url, each.key) for each in own]]
     card = gpu.seen()
     seen = {"gpu": card.name, "used": card.used, "total": card.total} if card else {}
     return [
@@ -23,10 +24,10 @@ async def examine(storage: StorageSettings, settings: InferenceSettings) -> list
     ]
 
 
-async def _engine(address: EngineAddress) -> Finding:
+async def _engine(address: EngineAddress, down: str) -> Finding:
     try:
         async with Engine(lambda: address) as engine:
             model = await engine.probe()
     except EngineError as error:
-        return Finding("engine", False, "engine_down", {"url": address.url, "reason": str(error)})
+        return Finding("engine", False, down, {"url": address.url, "reason": str(error)})
     return Finding("engine", True, "engine_up", {"model": model.name, "slots": model.slots, "tokens": model.context})

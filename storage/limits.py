@@ -178,10 +178,11 @@ class Limits:
             today, month = await pipe.execute()
         return Usage(*(int(value or 0) for value in today)), Usage(*(int(value or 0) for value in month))
 
-    async def quota(self, person: str) -> int:
-        """How many asks a day this person has, 0: without limit."""
+    async def quota(self, person: str) -> tuple[int, int]:
+        """How many asks a day this person has, and what they may cost; 0: without limit. A quota of 0 lifts both."""
         own = await self._redis.hget(keys.QUOTAS, person)
-        return self._daily.asks if own is None else int(own)
+        asks = self._daily.asks if own is None else int(own)
+        return asks, 0 if own == b"0" else self._daily.cost
 
     def _hours_left(self, now: float) -> int:
         today = datetime.fromtimestamp(now, self._daily.zone)

@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from storage import keys
+from storage.backup import load, save
 from storage.connection import Client, StoreDown, connect
 from storage.stores import open_stores
 from tests.emulators.discord_emulator import DiscordEmulator
@@ -135,6 +137,14 @@ async def test_without_the_password_the_store_says_only_that_it_lives(deployed: 
         with pytest.raises(Exception, match="permission"):
             await store.execute_command(*command)
     assert (await store.config_get("appendfsync"))["appendfsync"] == "always"
+
+
+async def test_with_their_rights_everything_is_backed_up_and_restored(store: Client, tmp_path: Path):
+    await store.set(keys.MODE, "paused")
+    assert await save(store, tmp_path / "file") == 1
+    await store.delete(keys.MODE)
+    assert await load(store, tmp_path / "file") == 1
+    assert await store.get(keys.MODE) == b"paused"
 
 
 @pytest.mark.parametrize("name", sorted(ours()))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import socket
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -17,9 +16,11 @@ from aiohttp import web
 from bots.doctor import examine as platforms
 from bots.settings import BotSettings
 from inference.doctor import examine as engines
+from inference.embedded import EngineAddress, write_private
 from inference.settings import InferenceSettings
 from storage.connection import Client
 from storage.doctor import Finding, alive, examine
+from storage.messages import Model, encode
 from storage.settings import StorageSettings
 from storage.stores import living
 from tests.emulators.discord_emulator import DiscordEmulator
@@ -80,7 +81,7 @@ async def test_a_telegram_that_does_not_know_us_or_is_not_there(status: int, bod
 async def test_nobody_at_the_address_is_said_without_the_token() -> None:
     found = await platforms(BotSettings(telegram_token="1:secret", telegram_api_url=NOBODY))
     assert troubles(found) == {"platform_unreachable"}
-    assert "secret" not in str(found)
+    assert "secret" not in str(found) and "Connect call failed" in str(found)
 
 
 async def test_a_clock_that_is_off_is_found_by_what_the_platform_says_of_the_time() -> None:
@@ -175,16 +176,21 @@ async def test_engines_are_asked_one_by_one(tmp_path: Path) -> None:
     assert found[0].details["slots"] == 7
 
 
+async def test_an_engine_of_ours_that_is_silent_is_not_blamed_on_an_address(tmp_path: Path) -> None:
+    write_private(tmp_path / "engine.json", encode(EngineAddress(NOBODY, "key", 1, Model("demo", 1, 1, 1, 1))))
+    assert troubles(await engines(StorageSettings(data_dir=tmp_path), InferenceSettings())) == {"engine_restarts"}
+
+
 async def test_a_role_is_alive_while_it_lives(redis: Client, store_url: str, tmp_path: Path) -> None:
     settings = StorageSettings(redis_url=store_url, data_dir=tmp_path)
     async with living(settings, "worker", dict):
         assert (await alive(settings, "worker")).ok
         assert troubles([await alive(settings, "web")]) == {"role_gone"}
         status, said = await doctor(tmp_path, "worker", REDIS_URL=store_url)
-        assert (status, said) == (0, "✓ worker lives.\n")
+        assert (status, said) == (0, "✓ worker runs on this machine.\n")
     status, said = await doctor(tmp_path, "worker", REDIS_URL=store_url)
     assert status == 1
-    assert "No worker lives" in said
+    assert "No worker runs" in said and "logs/worker.log" in said
 
 
 async def test_the_command_says_it_in_sentences_and_for_machines(tmp_path: Path) -> None:
@@ -201,6 +207,6 @@ async def test_the_command_says_it_in_sentences_and_for_machines(tmp_path: Path)
     assert status == 1
     assert {"what", "ok", "code", "details", "says"} == set(lines[0])
     assert [line["code"] for line in lines if line["ok"] is False] == ["engine_down"]
-    status, said = await doctor(tmp_path, ENGINE_RUL="x")
-    assert status == 2 and "ASKPIX_ENGINE_URL" in said
-    assert socket.gethostname()
+    for wrong in ({"ENGINE_RUL": "x"}, {"ENGINE_URL": "nowhere"}):
+        status, said = await doctor(tmp_path, **wrong)
+        assert status == 2 and "ASKPIX_ENGINE_URL" in said and len(said.splitlines()) == 1, said

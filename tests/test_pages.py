@@ -27,9 +27,3 @@ def test_every_setting_is_on_its_page_once():
 def test_every_trouble_that_doctor_finds_in_words_is_a_phrase():
     for sentences in TROUBLES.values():
         assert sentences.keys() <= phrases("en").keys()
-
-
-def test_no_page_names_a_page_that_is_not_there():
-    for path, text in PAGES.items():
-        for name in ("settings.md", "4090d.md", "memory.md", "troubleshooting.md", "scale.md"):
-            assert f"({name})" not in text or (path.parent / name).exists()

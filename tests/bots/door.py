@@ -11,7 +11,7 @@ from bots.commands import Commands
 from bots.intake import Intake
 from bots.surface import FileRef, Incoming
 from storage import keys
-from storage.limits import Limits, Rules
+from storage.limits import Daily, Limits, Rules
 from storage.messages import Address, Done, encode
 from tests.bots.conftest import Desk
 
@@ -23,6 +23,7 @@ class Door:
     desk: Desk
     rules: Rules = field(default_factory=lambda: Rules(open=True))
     asks_a_minute: int = 1000
+    daily: Daily = field(default_factory=Daily)
     sent: int = 0
 
     @property
@@ -31,7 +32,7 @@ class Door:
 
     @property
     def limits(self) -> Limits:
-        return Limits(self.desk.stores.redis, self.rules, self.asks_a_minute)
+        return Limits(self.desk.stores.redis, self.rules, self.asks_a_minute, self.daily)
 
     def start(self) -> None:
         """A fresh process: delivery and intake."""

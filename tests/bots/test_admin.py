@@ -12,7 +12,7 @@ from bots.phrases import say
 from bots.surface import Closed, Unreachable
 from storage import keys
 from storage.connection import Client
-from storage.limits import Rules
+from storage.limits import Daily, Rules
 from storage.messages import Note
 from storage.notices import Notice
 from tests.bots.conftest import Desk
@@ -215,6 +215,15 @@ async def test_without_a_quota_usage_says_so_in_the_asker_s_language(door: Door)
     await door.send(command="usage", user=2, language="zh")
     await wait_until(door.settled)
     assert door.desk.board.texts("2")[-1].endswith(say("zh", "usage.free"))
+
+
+async def test_a_limit_of_points_alone_is_shown_too(door: Door) -> None:
+    door.daily = Daily(cost=5)
+    door.start()
+    left = say("en", "usage.cost_left", left=5, quota=5)
+    assert (await said(door, "usage", user=2)).endswith(left)
+    assert (await said(door, "quota", "telegram:2")).endswith(left)
+    assert (await said(door, "quota", "telegram:2 0")).endswith(say("en", "usage.free"))
 
 
 async def test_an_admin_s_question_is_the_next_one(door: Door) -> None:

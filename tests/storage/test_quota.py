@@ -68,13 +68,14 @@ async def test_asks_at_the_same_moment_do_not_pass_the_quota_together(redis: Cli
 async def test_a_person_s_own_quota_wins_and_none_lifts_every_limit(redis: Client) -> None:
     found = limits(redis, asks=1, cost=1)
     await found.change(BOB, "quota", ANN, "0")
+    assert await found.quota(ANN) == (0, 0)
     for n in range(3):
         await found.take(ANN, f"a{n}", 4)
     await found.change(BOB, "quota", ANN, "4")
     await used_up(found, ANN, "x", 0)
-    assert await found.quota(ANN) == 4
+    assert await found.quota(ANN) == (4, 1)
     await found.change(BOB, "quota", ANN, "")
-    assert await found.quota(ANN) == 1
+    assert await found.quota(ANN) == (1, 1)
 
 
 @pytest.mark.parametrize("made", [False, True])

@@ -31,7 +31,7 @@ from storage import keys
 from storage.messages import Turn, decode
 
 ON_TELEGRAM, ON_DISCORD = 10, 6
-PAUSE = (4.5, 6.5)  # seconds between one person's questions: within the rate limit, half a minute of downtime included
+PAUSE = (3.5, 5.0)  # seconds between one person's questions: within the rate limit
 CONVERSATION = 3  # questions of one
 PATIENCE = 120.0  # seconds after the last deed until a question counts as lost
 APOLOGIES = {say("en", "gave_up"), say("en", "went_wrong"), say("en", "download_failed"), say("en", "photo_gone")}

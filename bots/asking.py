@@ -60,7 +60,8 @@ class Asking:
         started, lane = time.time(), await self._stores.people.of(lead.person)
         counted = lane, lead.id, sum(len(message.photos) for message in messages) + len(lead.quote_photos)
         admin, epoch = await asyncio.gather(
-            self._limits.take(*counted, lead.person), self._stores.history.enter(lead.person, lead.conversation)
+            self._limits.take(*counted, lead.person, sent=lead.sent),
+            self._stores.history.enter(lead.person, lead.conversation),
         )
         try:
             asked = await self._questions.read(messages, None, refused)
@@ -103,7 +104,7 @@ class Asking:
         ask = asked.on(structs.replace(found.ask, asked_at=time.time()))
         if edited:
             lane = await self._stores.people.of(lead.person)
-            await self._limits.take(lane, f"{lead.id}:{found.fence}", len(ask.photos()), lead.person)
+            await self._limits.take(lane, f"{lead.id}:{found.fence}", len(ask.photos()), lead.person, sent=lead.sent)
         answer = await self._stores.queue.amend(ask, found.fence, newest=edited)
         if answer == "older":
             raise Refused("edit_old")

@@ -97,7 +97,7 @@ class Buttons:
             return "button.not_yours"
         part = await self._delivery.tools.results.part(ask, ask.photos()[0], pointing.cell(number), 0)
         counted = await self._stores.people.of(incoming.person), incoming.id, 1
-        await self._limits.take(*counted, incoming.person)
+        await self._limits.take(*counted, incoming.person, sent=incoming.sent)
         epoch = await self._stores.history.enter(ask.person, ask.conversation)
         fresh = structs.replace(part, id=incoming.id, where=incoming.where, asked_at=time.time(), epoch=epoch)
         try:
@@ -117,7 +117,7 @@ class Buttons:
         if None in await self._stores.images.get(found.ask.person, photos):
             return "photo_gone"  # the answer that is there is better than none
         lane = await self._stores.people.of(incoming.person)
-        await self._limits.take(lane, f"{found.ask.id}:{found.fence}", len(photos), incoming.person)
+        await self._limits.take(lane, f"{found.ask.id}:{found.fence}", len(photos), incoming.person, sent=incoming.sent)
         where = found.ask.where
         if where.via and incoming.person == found.ask.person:  # the former way may have passed
             where = structs.replace(where, chat=incoming.where.chat, via=incoming.where.via)

@@ -57,7 +57,8 @@ def of_interaction(interaction: discord.Interaction[Any], seen: str, **said: Any
         id=f"{PLATFORM}:{channel}:{interaction.id}", person=f"{PLATFORM}:{user}",
         conversation=f"{PLATFORM}:{channel}:{user}{apart}", language=language_of(interaction.locale.value),
         where=Address(PLATFORM, channel, message, group=not interaction.context.dm_channel, via=str(via)),
-        press=str(via._replace(seen="whisper")), server=str(interaction.guild_id or ""), **said,
+        press=str(via._replace(seen="whisper")), server=str(interaction.guild_id or ""),
+        sent=interaction.created_at.timestamp(), **said,
     )  # fmt: skip
 
 
@@ -84,6 +85,7 @@ def of_message(message: discord.Message, me: int, *, sees: bool, edited: bool = 
         quote_text="\n".join(each.content for each in ([quoted] if quoted else message.message_snapshots)),
         quote_photos=files([quoted]) if quoted and not ours else (),
         refusal="" if found else unread, server=str(message.guild.id) if message.guild else "",
+        sent=(message.edited_at or message.created_at).timestamp(),
     )  # fmt: skip
 
 

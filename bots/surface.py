@@ -84,7 +84,8 @@ class Incoming(msgspec.Struct, frozen=True):
     album: one of several messages that share `id`; only those that are not `addressed` need their neighbours to be for
     us. edited: the message was there before. refusal: the phrase code of what nobody can read. button: the one pressed
     (`where.message` is the message under which it stands). press: how to tell its sender alone. event: "added", "left"
-    or "moved" (to the chat in `argument`), what befell the chat itself. server: what the chat is a part of.
+    or "moved" (to the chat in `argument`), what befell the chat itself. server: what the chat is a part of. sent: when
+    (s since 1970), 0 where the platform does not say.
     """
 
     id: str
@@ -106,6 +107,7 @@ class Incoming(msgspec.Struct, frozen=True):
     press: str = ""
     event: str = ""
     server: str = ""
+    sent: float = 0.0
 
     @property
     def number(self) -> int:

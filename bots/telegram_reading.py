@@ -70,6 +70,7 @@ class Reader:
             where=where, language=language_of(user.language_code), text=text.strip(), photos=photos,
             quote_text=quote_text, quote_photos=quote_photos, command=name, edited=edited, addressed=addressed,
             argument="" if name == "" else argument.strip(), album=bool(album),
+            sent=(message.edit_date or message.date).timestamp(),
             refusal="" if photos else unread if message.text else _unread(message) or "unreadable",
         )  # fmt: skip
 

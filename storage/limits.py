@@ -140,16 +140,18 @@ class Limits:
         """Whether anybody is admin yet."""
         return bool(self._rules.admins) or await self._redis.scard(keys.ADMINS) > 0
 
-    async def take(self, person: str, id: str = "", photos: int = 0, *aliases: str) -> bool:
+    async def take(self, person: str, id: str = "", photos: int = 0, *aliases: str, sent: float = 0.0) -> bool:
         """Count one ask (by its id at most once a day), of a person who is also `aliases`; says whether they are admin.
 
+        sent: when it was sent (s since 1970), 0 for now: of what an outage held back each minute counts for itself.
         Raises Refused: "too_fast" (seconds) when this minute's asks are used up; when this day's are, "quota_asks" or
         "quota_cost" (limit, hours until the next day). Admins have no quota.
         """
         now, admin = time.time(), not self._rules.admins.isdisjoint({person, *aliases})
         answer = await self._scripts.call(
             "take", person, id, photos, int(admin), self._asks_a_minute, keys.RATE_TTL, self._daily.asks,
-            self._daily.cost, *periods(now, self._daily.zone), keys.USE_TTL, keys.SEEN_TTL, *aliases,
+            self._daily.cost, *periods(now, self._daily.zone), keys.USE_TTL, keys.SEEN_TTL,
+            min(sent or now, now), *aliases,
         )  # fmt: skip
         match answer:
             case [b"too_fast", seconds]:

@@ -60,7 +60,7 @@ async def redis(server_url: str) -> AsyncIterator[Redis]:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of the whole service begin first, in their random order: they last longest, and one left over would run alone."""
+    """Tests of the whole service first, in their random order: they last longest; one left over would run alone."""
     items.sort(key=lambda item: item.path.parent != HERE)
 
 

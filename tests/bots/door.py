@@ -46,7 +46,7 @@ class Door:
 
     async def send(
         self, text: str = "", *files: FileRef, user: int = 1, chat: str = "", command: str = "", argument: str = "",
-        quote: str = "", quoted: tuple[FileRef, ...] = (), language: str = "en",
+        quote: str = "", quoted: tuple[FileRef, ...] = (), language: str = "en", sent: float = 0.0,
     ) -> Incoming:  # fmt: skip
         """Put one message into the inbox."""
         self.sent += 1
@@ -54,6 +54,7 @@ class Door:
         incoming = Incoming(
             f"{self.platform}:{where.chat}:{self.sent}", f"{self.platform}:{user}",
             f"{self.platform}:{where.chat}:{user}", where, language, text, files, quote, quoted, command, argument,
+            sent=sent,
         )  # fmt: skip
         await self.put(encode(incoming))
         return incoming

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from discord.utils import snowflake_time
 
 from bots.admin import ADMIN_NAMES
 from bots.commands import NAMES
@@ -57,6 +58,7 @@ async def test_a_question_by_command_brings_its_pictures_and_who_may_read_the_an
     incoming = await town.hears()
     assert (incoming.text, [file.mime for file in incoming.photos]) == ("which?", ["image/png"] * 3)
     assert (incoming.command, incoming.button, incoming.refusal) == ("", "", "")
+    assert incoming.sent == snowflake_time(asked.id).timestamp()
     via = Via.read(incoming.where.via)
     assert via and via.seen == ("private" if private else "public")
     await asked.answered()

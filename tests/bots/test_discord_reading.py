@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from discord.utils import snowflake_time
 
 from bots.discord_reading import Via
 from bots.surface import Incoming
@@ -36,6 +37,12 @@ async def test_what_we_are_shown_beyond_that_is_not_for_us_either(town: Town) ->
     asked = await town.ann.says(town.square, "what a day", [PICTURE])
     await town.ben.says(town.square, "indeed", reply_to=asked)
     await town.hears_nothing()
+
+
+@pytest.mark.usefixtures("client")
+async def test_a_message_says_when_it_was_sent(town: Town) -> None:
+    asked = await town.ann.says(town.square, "what?", mention=True)
+    assert (await town.hears()).sent == snowflake_time(int(asked["id"])).timestamp()
 
 
 @pytest.mark.usefixtures("client")

@@ -125,6 +125,15 @@ async def test_the_queue_s_refusals_are_said(door: Door) -> None:
     assert await door.queued() == ["q0", "q1"]
 
 
+async def test_what_an_outage_held_back_is_no_flood(door: Door) -> None:
+    door.asks_a_minute = 1
+    for n in range(3):
+        await door.send(f"q{n}", sent=100.0 * n + 1)
+    door.start()
+    await wait_until(door.settled)
+    assert await door.queued() == ["q0", "q1", "q2"]
+
+
 async def test_one_person_s_order_is_kept_behind_a_slow_download_and_others_pass(door: Door) -> None:
     slow = door.desk.board.slow["p1"] = asyncio.Event()
     door.start()

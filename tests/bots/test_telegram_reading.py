@@ -33,7 +33,7 @@ async def test_a_private_question(surface: TelegramSurface, bot: Bot, ann: User)
     id = str(message["message_id"])
     assert await said(surface, bot) == Incoming(
         f"telegram:1001:{id}", "telegram:1001", "telegram:1001:1001", Address("telegram", "1001", id), "en",
-        "what is a<b? 🙂",
+        "what is a<b? 🙂", sent=message["date"],
     )  # fmt: skip
 
 
@@ -222,6 +222,7 @@ async def test_an_edit_is_the_same_message_again_and_a_command_is_done_once(
     await ann.edit_text(question, "after")
     after = await said(surface, bot)
     assert (after.id, after.text, before.edited, after.edited) == (before.id, "after", False, True)
+    assert after.sent == (question["edit_date"] or 0) >= before.sent > 0
     await ann.edit_text(question, "/new")
     assert await read(surface, bot) is None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 from redis.asyncio.client import Pipeline
@@ -140,7 +141,7 @@ async def test_the_ask_too_many_is_told_how_many_seconds_to_wait(redis: Client) 
     limits = Limits(redis, rules(), asks_a_minute=3)
     for _ in range(3):
         await limits.take(ANN)
-    await redis.expire(keys.rate(ANN), 17)
+    await redis.hincrbyfloat(keys.rate(ANN), "since", 17 - keys.RATE_TTL)
     for _ in range(2):  # knocking does not make it longer
         with pytest.raises(Refused, match="too_fast") as refused:
             await limits.take(ANN)
@@ -152,9 +153,24 @@ async def test_a_window_that_is_over_counts_no_more(redis: Client) -> None:
     limits = Limits(redis, rules(), asks_a_minute=1)
     await limits.take(ANN)
     assert 0 < await redis.ttl(keys.rate(ANN)) <= keys.RATE_TTL
-    await redis.pexpire(keys.rate(ANN), 1)
-    await asyncio.sleep(0.005)
+    await redis.hincrbyfloat(keys.rate(ANN), "since", -keys.RATE_TTL)
     await limits.take(ANN)
+
+
+async def test_what_an_outage_held_back_counts_by_the_minute_in_which_it_was_sent(redis: Client) -> None:
+    limits, now = Limits(redis, rules(), asks_a_minute=2), time.time()
+    for ago in (3600, 3590, 60, 50, 0):
+        await limits.take(ANN, sent=now - ago)
+    with pytest.raises(Refused, match="too_fast"):
+        await Limits(redis, rules(), asks_a_minute=1).take(ANN, sent=now + 3600)  # nobody sends from the future
+
+
+async def test_an_ask_that_is_read_again_is_no_second_one(redis: Client) -> None:
+    limits = Limits(redis, rules(), asks_a_minute=1)
+    for _ in range(3):
+        await limits.take(ANN, "telegram:1:1")
+    with pytest.raises(Refused, match="too_fast"):
+        await limits.take(ANN, "telegram:1:2")
 
 
 async def test_asks_at_the_same_moment_are_counted_each(redis: Client) -> None:

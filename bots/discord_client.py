@@ -33,7 +33,7 @@ AWAY = (
 )  # fmt: skip
 LOOK_BACK = 3600  # seconds of a channel's messages that are read again after a time without connection
 AGAIN = 3.0  # seconds before what could not be read is tried again
-BEHIND = 10.0  # seconds for which a message waits, at most, for what was written before it while nobody listened
+BEHIND = 60.0  # seconds for which a message waits, at most, for what was written before it while nobody listened
 DIRECT = 100  # chats of persons that are looked at then, the newest first
 HOLD = 2.0  # seconds for the store to take in an interaction before Discord hears of it: Discord gives three
 

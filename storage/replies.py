@@ -99,6 +99,7 @@ class Replies:
     async def add_slot(self, ask: Ask, message: str) -> None:
         """Remember that a message holds this ask's answer, before any text is edited into it."""
         async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.lrem(keys.slots(ask.id), 0, message)  # it may be there: a lost reply has its caller do it again
             pipe.rpush(keys.slots(ask.id), message)
             pipe.expire(keys.slots(ask.id), keys.SLOTS_TTL)
             pipe.set(keys.message(ask.where.platform, ask.where.chat, message), ask.id, ex=keys.SLOTS_TTL)

@@ -6,13 +6,12 @@ import asyncio
 import logging
 
 import pytest
-from redis.exceptions import ConnectionError as RedisConnectionError
 
 from bots.phrases import say
 from bots.surface import Closed, Flooded, Unfit, Unreachable
 from storage import keys
 from storage.connection import Client
-from storage.messages import Address, Ask, Cancelled, Done, Failed
+from storage.messages import Address, Cancelled, Done, Failed
 from storage.queue import Claim
 from tests.bots.board import Board, worker
 from tests.bots.conftest import Desk
@@ -196,30 +195,6 @@ async def test_a_former_life_s_messages_are_edited_on_not_placed_again(desk: Des
     await wait_until(desk.delivered)
     assert desk.board.texts() == ["first second third."]
     assert sum(call.method == "place" for call in desk.board.calls) == 1
-
-
-async def test_a_slot_whose_storing_seemed_to_fail_is_one_slot_in_the_next_life(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real, failures = desk.stores.replies.add_slot, [RedisConnectionError()]
-
-    async def add_slot(ask: Ask, message: str) -> None:
-        await real(ask, message)
-        if failures:  # it was stored, but its answer was lost with the connection
-            raise failures.pop()
-
-    monkeypatch.setattr(desk.stores.replies, "add_slot", add_slot)
-    await desk.stores.queue.enqueue(make_ask("a"))
-    desk.start().follow(make_ask("a"))
-    claim = await desk.claim()
-    await desk.stores.replies.emit(claim, "half")
-    await wait_until(lambda: desk.board.texts() == ["half …"])
-    await desk.crash()
-    await desk.stores.queue.finish(claim, Done("whole"))
-    desk.start()
-    await wait_until(desk.delivered)
-    assert not failures
-    assert desk.board.texts() == ["whole"]
 
 
 async def test_a_reply_that_was_read_but_not_shown_is_shown_after_a_crash(desk: Desk) -> None:

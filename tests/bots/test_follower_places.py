@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+import pytest
 import pytest_asyncio
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from bots.delivery import Delivery
 from bots.phrases import say
@@ -174,3 +176,28 @@ async def test_a_sentence_follows_its_asker_but_does_not_wait_for_them(desk: Des
         await delivery.tools.say(Address("telegram", "1"), say("en", "file_name") + text)
     assert desk.board.texts("7") == [say("en", "file_name") + "one"]
     assert desk.board.texts("1") == []
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_slot_whose_storing_seemed_to_fail_is_one_slot_in_the_next_life(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, failures = desk.stores.replies.add_slot, [RedisConnectionError()]
+
+    async def add_slot(ask: Ask, message: str) -> None:
+        await real(ask, message)
+        if failures:  # it was stored, but its answer was lost with the connection
+            raise failures.pop()
+
+    monkeypatch.setattr(desk.stores.replies, "add_slot", add_slot)
+    await desk.stores.queue.enqueue(make_ask("a"))
+    desk.start().follow(make_ask("a"))
+    claim = await desk.claim()
+    await desk.stores.replies.emit(claim, "half")
+    await wait_until(lambda: desk.board.texts() == ["half …"])
+    await desk.crash()
+    await desk.stores.queue.finish(claim, Done("whole"))
+    desk.start()
+    await wait_until(desk.delivered)
+    assert not failures
+    assert desk.board.texts() == ["whole"]

@@ -20,6 +20,7 @@ from tests.emulators.server import Json
 from tests.road import describe, newest
 
 DONE = rb"EVALSHA.*\r\n\$4\r\ndone\r\n"  # the worker's call that closes an ask
+SLOT = rb"RPUSH\r\n\$\d+\r\n[^\r]*slots:"  # an adapter's call that stores which message holds an answer
 SHOWN = {"telegram": rb"callback_data.{1,40}again", "discord": rb"askpix:again"}  # an edit of a whole answer
 LEASE = 15.0
 IN_TIME = 5.0  # seconds until every waiting message says that the engine is down
@@ -62,6 +63,23 @@ async def adapter_between(*, quick: bool) -> Outcome:
         left = [await scene.stage.stores.redis.xlen(keys.outbox(role)) for role in SHOWN]
         outcome = await scene.verdict(kills=sum(scene.stage.died.values()), outbox_left=sum(left))
         return Outcome(outcome.kept and not any(left), outcome.figures)
+
+
+async def slot_between(*, quick: bool) -> Outcome:
+    """The store took which message holds an answer, and its reply is lost; then the adapter dies: the answer stays."""
+    rounds, lost = 1 if quick else 5, 0
+    async with open_scene(reply=_long, delay=0.1) as scene:
+        for number in range(1, 2 * rounds + 1):
+            role = "telegram" if number % 2 else "discord"
+            trap = scene.stage.proxies["store"].trap(SLOT, lambda: None)
+            question = await scene.everywhere(number, f"question {number}")
+            await asyncio.wait_for(trap.sprung.wait(), 30)
+            await until(lambda asked=question: any("saw" in reply.text for reply in asked.replies()), "it grows")
+            lost += 1
+            await scene.stage.restart(role)
+            await scene.answered(30, [question])
+        await scene.answered()
+        return await scene.verdict(replies_lost=lost, kills=sum(scene.stage.died.values()))
 
 
 async def order(*, quick: bool) -> Outcome:
@@ -213,4 +231,15 @@ def _kill(scene: Scene, role: str) -> None:
     os.kill(scene.stage.pids[role], signal.SIGKILL)
 
 
-CLAIMS = (kills, worker_between, adapter_between, order, same_id, zombie, torn_record, engine_down, downtime)
+CLAIMS = (
+    kills,
+    worker_between,
+    adapter_between,
+    slot_between,
+    order,
+    same_id,
+    zombie,
+    torn_record,
+    engine_down,
+    downtime,
+)

@@ -1,7 +1,7 @@
 -- person id photos admin(0|1) a_minute rate_ttl asks_a_day cost_a_day date month use_ttl taken_ttl sent alias*
 -- -> "ok" or "admin", or {"too_fast", seconds}, {"quota_asks", limit}, {"quota_cost", limit}
--- An ask costs 1, and 1 more for each photo. One that was counted already (id) is not counted again. A minute is one of
--- the times at which asks were sent: what an outage held back comes at once, and is no flood.
+-- An ask costs 1, and 1 more for each photo. One that was counted already (id) is not counted again. Its minute is the
+-- one before it was sent: what an outage held back comes at once and in any order, and is no flood.
 local person, id, photos, date, month = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[9], ARGV[10]
 local rate, cost, window, sent = P .. 'lately:' .. person, photos + 1, tonumber(ARGV[6]), tonumber(ARGV[13])
 local admin = ARGV[4] == '1' or redis.call('SISMEMBER', P .. 'admins', person) == 1
@@ -9,15 +9,11 @@ for i = 14, #ARGV do admin = admin or redis.call('SISMEMBER', P .. 'admins', ARG
 local today, own = P .. 'use:' .. person .. ':' .. date, redis.call('HGET', P .. 'quotas', person)
 local asks, most = tonumber(own or ARGV[7]), tonumber(ARGV[8])
 if id == '' or redis.call('EXISTS', P .. 'taken:' .. id) == 0 then
-  local since = tonumber(redis.call('HGET', rate, 'since') or -window)
-  if sent - since >= window then
-    redis.call('HSET', rate, 'since', sent, 'n', 0)
-    since = sent
-  end
+  local minute = redis.call('ZRANGEBYSCORE', rate, '(' .. sent - window, sent + 5, 'WITHSCORES')  -- at once: in any order
+  if #minute / 2 >= tonumber(ARGV[5]) then return {'too_fast', math.ceil(minute[2] + window - sent)} end
+  redis.call('ZREMRANGEBYSCORE', rate, '-inf', sent - 60 * window)
+  redis.call('ZADD', rate, sent, id ~= '' and id or redis.call('HINCRBY', COUNTS, 'seq', 1))
   redis.call('EXPIRE', rate, window)
-  if redis.call('HINCRBY', rate, 'n', 1) > tonumber(ARGV[5]) then
-    return {'too_fast', math.ceil(math.min(window, since + window - sent))}
-  end
   if not admin and own ~= '0' then
     local used = redis.call('HMGET', today, 'asks', 'cost')
     if asks > 0 and tonumber(used[1] or 0) >= asks then return {'quota_asks', asks} end

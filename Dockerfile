@@ -28,7 +28,7 @@ RUN apt-get update \
     && apt-get install --yes --no-install-recommends libgomp1 \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 10001 --user-group --no-create-home --home-dir /tmp --shell /usr/sbin/nologin askpix \
-    && install --directory --owner=10001 --group=10001 --mode=0700 /data /models /pages
+    && install --directory --owner=10001 --group=10001 --mode=0700 /data /models /pages /held
 
 COPY --from=build /opt/askpix /opt/askpix
 # Its file system is read-only: what libraries keep between calls goes where it may be lost.

@@ -130,8 +130,8 @@ def _taken(incoming: Incoming | None) -> str:
 
 @cache
 def _discord() -> Any:
-    inbox: Any = None  # nothing is written
-    return Client(inbox, None, sees=True).state
+    nothing: Any = None  # is written
+    return Client(nothing, nothing, None, sees=True).state
 
 
 def discords(rng: Random) -> str:

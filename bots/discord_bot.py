@@ -45,6 +45,7 @@ from bots.surface import (
     Unfit,
     Unreachable,
 )  # fmt: skip
+from storage.held import Held
 from storage.limits import Rules
 from storage.messages import Address, Refused, decode
 from storage.settings import StorageSettings
@@ -263,12 +264,12 @@ async def serve(storage: StorageSettings, settings: BotSettings, stop: asyncio.E
     assets: Any = discord.Asset
     if not settings.discord_api_url.endswith("//discord.com"):  # what stands in for Discord has its pictures too
         assets.BASE = settings.discord_api_url
-    names: list[str] = []
+    names, held = list[str](), Held(storage.data_dir / "held")
     sees, scopes = settings.discord_message_content, ("bot", "applications.commands")
     async with living(storage, PLATFORM, lambda: {PLATFORM: names[0]} if names else {}) as (stores, _):
         wait = 1.0
         while not stop.is_set():
-            async with Client(stores.inbox(PLATFORM), _proxy(settings), sees=sees) as client:
+            async with Client(stores.inbox(PLATFORM), held, _proxy(settings), sees=sees) as client:
                 try:
                     await client.login(settings.discord_token)
                 except discord.LoginFailure as error:

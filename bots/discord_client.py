@@ -20,6 +20,7 @@ from bots.discord_reading import file_of, files, of_interaction, of_message
 from bots.phrases import language_of, say
 from bots.surface import FileRef, Incoming
 from storage.connection import persist
+from storage.held import HOLD, Held
 from storage.inbox import Inbox
 from storage.logs import describe
 from storage.messages import decode, encode
@@ -35,7 +36,6 @@ LOOK_BACK = 3600  # seconds of a channel's messages that are read again after a 
 AGAIN = 3.0  # seconds before what could not be read is tried again
 BEHIND = 60.0  # seconds for which a message waits, at most, for what was written before it while nobody listened
 DIRECT = 100  # chats of persons that are looked at then, the newest first
-HOLD = 2.0  # seconds for the store to take in an interaction before Discord hears of it: Discord gives three
 
 _Interaction = discord.Interaction[Any]
 _Said = Incoming | Callable[[], Awaitable[Incoming]]
@@ -70,7 +70,7 @@ class Press(discord.ui.DynamicItem[discord.ui.Button[Any]], template=r"askpix:(?
 class Client(discord.Client):
     """Takes in what happens, and does nothing else with it. sees: whether Discord shows us all that is written."""
 
-    def __init__(self, inbox: Inbox, proxy: str | None, *, sees: bool) -> None:
+    def __init__(self, inbox: Inbox, held: Held, proxy: str | None, *, sees: bool) -> None:
         intents = discord.Intents(guilds=True, messages=True, message_content=sees)
         super().__init__(
             intents=intents, max_messages=None, chunk_guilds_at_startup=False, proxy=proxy,
@@ -78,6 +78,7 @@ class Client(discord.Client):
             max_ratelimit_timeout=30.0,
         )  # fmt: skip
         self._inbox = inbox
+        self._held = held
         self._sees = sees
         self._acks: dict[str, asyncio.Task[None]] = {}
         self._order = asyncio.Lock()  # of messages: none stands before an older one
@@ -160,7 +161,10 @@ class Client(discord.Client):
 
     async def housekeeping(self) -> None:
         """Tell Discord our commands, and catch up on what was written while nobody listened; runs until cancelled."""
-        await asyncio.gather(self._sync(), self._keep_up())
+        try:
+            await asyncio.gather(self._sync(), self._keep_up(), persist(partial(self._held.recover, self._inbox)))
+        finally:
+            await self._held.close()
 
     async def ask(
         self, interaction: _Interaction, question: str, photos: list[discord.Attachment], *, private: bool
@@ -192,24 +196,20 @@ class Client(discord.Client):
         await interaction.response.send_modal(_form(interaction, f"menu:{name}"))
 
     async def _take(self, interaction: _Interaction, incoming: _Said, **defer: bool) -> None:
-        """Write into the inbox, then acknowledge, in time whatever the store does; whoever answers waits for that."""
+        """Make it durable, then acknowledge, in time whatever the store does; whoever answers waits for that."""
         id = str(interaction.id)
 
-        async def write() -> None:
+        async def take() -> None:
             said = incoming if isinstance(incoming, Incoming) else await incoming()
-            await persist(partial(self._inbox.put, id, encode(said)))
-
-        async def acknowledge() -> None:
-            await asyncio.wait([writing], timeout=HOLD)  # or our death would leave somebody with "thinking…" for good
+            await self._held.put(self._inbox, id, encode(said))  # or our death would leave "thinking…" for good
             try:
                 await interaction.response.defer(**defer)
             except (discord.HTTPException, discord.InteractionResponded, *AWAY) as error:  # the answer finds a way
                 log.info("an interaction could not be acknowledged: %s", describe(error))
 
-        writing = asyncio.create_task(write())
-        self._acks[id] = acknowledging = asyncio.create_task(acknowledge())
-        acknowledging.add_done_callback(lambda _: self._acks.pop(id, None))
-        await asyncio.gather(writing, acknowledging)
+        self._acks[id] = taking = asyncio.create_task(take())
+        taking.add_done_callback(lambda _: self._acks.pop(id, None))
+        await taking
 
     async def _write(self, message: discord.Message, edited: str = "") -> None:
         incoming = of_message(message, self.user.id if self.user else 0, sees=self._sees, edited=bool(edited))

@@ -18,6 +18,7 @@ from bots.settings import BotSettings
 from bots.surface import Rate
 from bots.telegram_bot import TelegramSurface, make_bot
 from storage.connection import Client, Scripts
+from storage.held import Held
 from storage.inbox import Inbox
 from storage.messages import Ask, Event, Turn
 from storage.queue import Claim
@@ -143,12 +144,12 @@ async def life(redis: Client, store_url: str, tmp_path: Path, monkeypatch: pytes
 
 
 @pytest_asyncio.fixture
-async def town(redis: Client) -> AsyncIterator[Town]:
+async def town(redis: Client, tmp_path: Path) -> AsyncIterator[Town]:
     """A Discord with nobody of ours in it yet."""
     inbox = Inbox(redis, Scripts(redis), "discord")
     await inbox.open()
     async with DiscordEmulator() as discord:
-        yield Town(discord, inbox)
+        yield Town(discord, inbox, Held(tmp_path / "held"))
         assert [call.path for call in discord.unknown] == []
 
 

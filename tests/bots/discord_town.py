@@ -16,6 +16,7 @@ from bots.discord_client import Client
 from bots.phrases import say
 from bots.surface import Button, Incoming
 from storage.connection import StoreDown
+from storage.held import Held
 from storage.inbox import Inbox
 from storage.messages import Address, decode
 from storage.tasks import end
@@ -44,6 +45,7 @@ class Town:
 
     discord: DiscordEmulator
     inbox: Inbox
+    held: Held
     sees: bool = False
     heard: list[Incoming] = field(default_factory=list[Incoming])
 
@@ -62,7 +64,7 @@ class Town:
     @asynccontextmanager
     async def listening(self) -> AsyncGenerator[Client]:
         """A client that is connected, has told its commands, and has caught up."""
-        client = Client(self.inbox, None, sees=self.sees)
+        client = Client(self.inbox, self.held, None, sees=self.sees)
         client.state.guild_ready_timeout = 0.05
         async with connected(self.discord, client):
             keeping = asyncio.create_task(client.housekeeping())

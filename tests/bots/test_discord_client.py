@@ -113,6 +113,22 @@ async def test_nothing_is_acknowledged_before_it_lies_in_the_inbox(town: Town, a
     await asked.answered()
 
 
+async def test_what_was_acknowledged_while_the_store_was_away_outlives_us(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage.held.HOLD", 0.1)
+    async with town.listening() as client:
+        monkeypatch.setattr(client, "_inbox", Away(town.inbox))
+        asked = await town.ann.slash("ask", town.square, question="what?", image=PICTURE)
+        await asked.answered()
+    for _ in range(2):
+        async with town.listening():
+            await wait_until(lambda: not [*town.held.folder.iterdir()])
+    assert (await town.hears()).text == "what?"
+    async with town.listening():
+        await town.hears_nothing()
+
+
 async def test_an_answer_waits_until_discord_knows_that_we_heard(town: Town, client: Client) -> None:
     town.discord.delay_next(CALLBACK, 0.4)
     asked = await town.ann.slash("ask", town.square, question="what?", image=PICTURE)

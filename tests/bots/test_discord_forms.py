@@ -15,6 +15,7 @@ from tests.bots.discord_town import MENU, PICTURE, Away, Town, surface_of
 from tests.emulators.discord_interactions import Interaction
 from tests.emulators.discord_shapes import DEFER, DEFER_UPDATE, EPHEMERAL
 from tests.emulators.server import Json
+from tests.waiting import wait_until
 
 
 async def an_answer(town: Town, client: Client, *, private: bool = False) -> Json:
@@ -128,15 +129,17 @@ async def test_a_form_that_is_sent_after_our_restart_is_taken(town: Town) -> Non
     assert (incoming.text, incoming.quote_text, len(incoming.quote_photos)) == ("what?", "my cat", 1)
 
 
-async def test_a_form_is_acknowledged_while_the_store_is_away(town: Town, away: Away) -> None:
+async def test_a_form_waits_for_the_store_that_has_its_pictures(town: Town, away: Away) -> None:
     away.back.set()
     asked = await town.ann.context(MENU, await town.ben.says(town.square, "", [PICTURE]))
     await asked.shows_modal()
     away.back.clear()
     sent = await town.ann.submit(asked, {"question": "what?"})
-    await sent.answered()
+    await wait_until(lambda: away.tried.count("kept") == 3)
+    assert not sent.callback, "Discord tells them that it failed, and keeps what they wrote"
     away.back.set()
     assert (await town.hears()).text == "what?"
+    await sent.answered()
 
 
 @pytest.mark.parametrize("layout", ["label", "row"])

@@ -51,7 +51,7 @@ async def kill_in(discord: DiscordEmulator, service: Service, number: int, momen
     whole = [reply for reply in replies if reply.whole]
     return {
         "answered": sum(reply.text == WHOLE for reply in whole[:1]),
-        "doubled": len(whole) - 1 + person.elsewhere()[1],
+        "doubled": len(whole) - 1 + len([*person.loose()]),
         "orphans": len(replies) - len(whole),
     }
 

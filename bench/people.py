@@ -126,7 +126,6 @@ class OnDiscord:
     conversation: int
     asked: int = 0
     places: list[Channel] = field(default_factory=list[Channel])
-    commanded: list[Question] = field(default_factory=list[Question])
 
     def __post_init__(self) -> None:
         self._chance = random.Random(self.number)
@@ -155,20 +154,15 @@ class OnDiscord:
         asked = await user.says(here, COLOUR if photo else COUNT, files, mention=way == "mention")
         return on_discord(here, asked, answer)
 
-    def elsewhere(self) -> tuple[int, int]:
-        """Commands that Discord's asker was told nothing bad of and that have no answer of their own, but one beside
-        it; and whole answers beyond all commands without an answer of their own.
+    def loose(self) -> Iterator[tuple[str, str]]:
+        """Place and id of each whole answer to nothing in particular.
 
-        A command whose acknowledgement was lost is answered as its channel's member, or in private.
+        A command whose acknowledgement was lost is answered so, as its channel's member or in private.
         """
-        alone = [question for question in self.commanded if not any(reply.whole for reply in question.replies())]
-        unheard, loose = sum(question.unheard() for question in alone), len(self.loose())
-        return max(0, min(loose, len(alone) - unheard)), max(0, loose - len(alone))
-
-    def loose(self) -> list[str]:
-        """The texts of whole answers to nothing in particular."""
-        found = (each for each in self._messages() if not _replied(each) and not each.get("interaction_metadata"))
-        return [reply.text for reply in map(_reply, found) if reply.whole]
+        for place in self.places:
+            for each in place.bot_messages(self._user):
+                if not _replied(each) and not each.get("interaction_metadata") and _reply(each).whole:
+                    yield str(place.id), each["id"]
 
     def _messages(self) -> Iterator[Json]:
         for place in self.places:
@@ -181,11 +175,9 @@ class OnDiscord:
             found = (each for each in self._messages() if each.get("interaction_metadata", {}).get("id") == id)
             return [_reply(each) for each in found if not each["flags"] & LOADING]
 
-        question = Question(
+        return Question(
             f"discord:{command.channel.id}:{id}", answer, replies, lambda: not command.callback, urgent=True
         )
-        self.commanded.append(question)
-        return question
 
 
 def on_telegram(user: User, message: Json, answer: str) -> Question:

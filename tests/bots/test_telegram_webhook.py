@@ -52,6 +52,7 @@ async def running(telegram: TelegramEmulator, store_url: str, folder: Path, port
     )  # fmt: skip
     stop = asyncio.Event()
     task = asyncio.create_task(serve(StorageSettings(redis_url=store_url, data_dir=folder), settings, stop))
+    task.add_done_callback(lambda _: telegram.changes.notify())
     await telegram.until(lambda: telegram.webhook["url"] == url or task.done())
     try:
         yield url

@@ -269,6 +269,7 @@ class TelegramEmulator(LocalServer):
         if str(params.get("drop_pending_updates")).lower() == "true":
             self.world.pending.clear()
         self._poll = None
+        self.changes.notify()
         return True
 
     async def _serve_webhook(self) -> None:
@@ -296,6 +297,7 @@ class TelegramEmulator(LocalServer):
             why = f"Connection failed: {type(error).__name__}"
         if why:
             self.webhook |= {"last_error_date": int(time.time()), "last_error_message": why}
+            self.changes.notify()
         return not why
 
     def _check_rate(self, chat_id: int, count: int) -> None:

@@ -189,7 +189,7 @@ async def test_by_how_much_a_question_is_too_long_is_exact_on_the_engine(
 
 async def test_every_prompt_with_up_to_six_photos_is_counted_exactly(embedded_engine: EngineAddress):
     async with Engine(lambda: embedded_engine) as engine:
-        await check_counts(engine, seed=11, conversations=60)
+        await check_counts(engine, seed=11, conversations=30)
 
 
 async def test_a_context_below_the_system_prompt_stops_the_worker_before_it_takes_an_ask(desk: Desk):

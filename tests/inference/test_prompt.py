@@ -151,7 +151,7 @@ async def test_every_prompt_is_counted_exactly_as_the_engine_counts_it(embedded_
     async with Engine(lambda: embedded_engine) as engine:
         model = await engine.probe()
         trimmed = 0
-        for number in range(60):
+        for number in range(40):
             turns, kept = conversation(rng, rng.choice((1, 1, 2, 3, 5, 12)))
             if number < len(TEXTS):  # each text alone once, whatever the dice say
                 turns, kept = [Turn("user", TEXTS[number])], {}

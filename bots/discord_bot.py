@@ -271,7 +271,7 @@ async def serve(storage: StorageSettings, settings: BotSettings, stop: asyncio.E
         while not stop.is_set():
             async with Client(stores.inbox(PLATFORM), held, _proxy(settings), sees=sees) as client:
                 try:
-                    await client.login(settings.discord_token)
+                    await first_of(stop.wait(), client.login(settings.discord_token))
                 except discord.LoginFailure as error:
                     raise BadToken from error
                 except AWAY as error:
@@ -279,6 +279,8 @@ async def serve(storage: StorageSettings, settings: BotSettings, stop: asyncio.E
                     await first_of(stop.wait(), asyncio.sleep(wait))
                     wait = min(2 * wait, 30.0)
                     continue
+                if stop.is_set():
+                    return
                 names.append(discord.utils.oauth_url(client.application_id or 0, permissions=RIGHTS, scopes=scopes))
                 await _run(client, settings, stores, stop)
                 return

@@ -43,7 +43,6 @@ from bots.surface import (
 )  # fmt: skip
 from bots.telegram_polling import BadToken, introduce, poll, seconds, set_menus
 from bots.telegram_reading import PLATFORM, Reader
-from bots.telegram_webhook import listen
 from storage.limits import Rules
 from storage.messages import Address, Refused
 from storage.settings import StorageSettings
@@ -197,9 +196,10 @@ async def serve(storage: StorageSettings, settings: BotSettings, stop: asyncio.E
     bot = make_bot(settings)
     names: list[str] = []
     async with living(storage, PLATFORM, lambda: {PLATFORM: names[0]} if names else {}) as (stores, _):
-        await introduce(bot)
-        names.append(bot.username)
-        await _run(bot, settings, stores, stop)
+        await first_of(stop.wait(), introduce(bot))
+        if not stop.is_set():
+            names.append(bot.username)
+            await _run(bot, settings, stores, stop)
 
 
 async def _run(bot: Bot, settings: BotSettings, stores: Stores, stop: asyncio.Event) -> None:
@@ -208,7 +208,12 @@ async def _run(bot: Bot, settings: BotSettings, stores: Stores, stop: asyncio.Ev
     async with bot:
         menus = asyncio.create_task(set_menus(bot))
         try:
-            taking = listen(bot, inbox, settings) if settings.telegram_webhook_url else poll(bot, inbox)
+            if settings.telegram_webhook_url:
+                from bots.telegram_webhook import listen  # a web server, 13 MB: only for who needs one
+
+                taking = listen(bot, inbox, settings)
+            else:
+                taking = poll(bot, inbox)
             await first_of(work(surface, stores, limits, stop), taking)
         finally:
             await end([menus])

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 import askpix
-from bots.discord_bot import BadToken, NoIntent
+from bots.discord_bot import BadToken, NoIntent, serve
 from bots.phrases import say
 from bots.settings import BotSettings
 from storage.settings import StorageSettings, read
@@ -44,12 +44,12 @@ def test_without_a_token_it_says_where_to_get_one() -> None:
 def test_what_discord_does_not_accept_is_said_in_one_sentence_without_the_token(
     environ: pytest.MonkeyPatch, error: type[Exception], code: str
 ) -> None:
-    async def serve(storage: StorageSettings, settings: BotSettings, stop: asyncio.Event) -> None:
+    async def fails(storage: StorageSettings, settings: BotSettings, stop: asyncio.Event) -> None:
         assert settings.discord_token == TOKENS["discord"]
         raise error
 
     environ.setenv("ASKPIX_DISCORD_TOKEN", TOKENS["discord"])
-    environ.setattr("bots.discord_bot.serve", serve)
+    environ.setattr("bots.discord_bot.serve", fails)
     result = CliRunner().invoke(askpix.app, ["discord"])
     assert (result.exit_code, result.stderr) == (1, say("en", f"cli.{code}") + "\n")
     assert TOKENS["discord"] not in result.output
@@ -98,6 +98,24 @@ def test_each_role_gets_its_own_token_and_nobody_else_s(
         assert ("ASKPIX_OPEN" in env) == (name in TOKENS)
         assert ("ASKPIX_ENGINE_KEY" in env) == (name in ("engine", "worker"))
         assert ("ASKPIX_WEB_PASSWORD" in env) == (name == "web")
+
+
+async def test_a_role_that_hears_nothing_from_discord_stops_when_it_is_told_to(store_url: str, tmp_path: Path) -> None:
+    connected = asyncio.Event()
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connected.set()
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
+        here = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        storage, stop = StorageSettings(redis_url=store_url, data_dir=tmp_path, metrics_port=0), asyncio.Event()
+        settings = BotSettings(discord_token=TOKENS["discord"], discord_api_url=here, open=True)
+        role = asyncio.create_task(serve(storage, settings, stop))
+        await asyncio.wait_for(connected.wait(), 10)
+        stop.set()
+        await asyncio.wait_for(role, 5)
 
 
 def test_no_token_is_shown_with_the_settings() -> None:

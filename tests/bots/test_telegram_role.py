@@ -123,6 +123,16 @@ async def test_a_store_without_memory_takes_the_question_when_it_has_some_again(
     await ann.private.wait_for(lambda texts: texts == ["yes"])
 
 
+async def test_a_role_that_cannot_reach_telegram_stops_when_it_is_told_to(store_url: str, tmp_path: Path) -> None:
+    storage, stop = StorageSettings(redis_url=store_url, data_dir=tmp_path, metrics_port=0), asyncio.Event()
+    settings = BotSettings(telegram_token="1:token", telegram_api_url="http://127.0.0.1:9", open=True)
+    role = asyncio.create_task(serve(storage, settings, stop))
+    await asyncio.sleep(0.5)  # it has failed once by now
+    assert not role.done()
+    stop.set()
+    await asyncio.wait_for(role, 5)
+
+
 @pytest.mark.usefixtures("own_logging")
 async def test_whatever_fails_the_log_holds_no_token_no_traceback_and_no_words(
     telegram: TelegramEmulator, stores: Stores, store_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

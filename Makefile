@@ -23,7 +23,7 @@ up: .venv/run.stamp  ## run everything: queue, engine, worker, page and the bots
 	@exec $(BIN)/askpix up
 
 test: .venv/dev.stamp  ## all tests in random order, the built wheel included (ARGS="-k queue" for some)
-	@$(BIN)/python -m pytest -n 5 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # Not compiled at installation: the first start compiles the part that it imports. (pip wants a "no" to its "no".)
 .venv-sglang/run.stamp: requirements-sglang.lock tests/sglang/constraints.txt pyproject.toml .ci/setup.py

@@ -7,7 +7,6 @@ import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import pytest
 import pytest_asyncio
 
 from bots.phrases import say
@@ -28,42 +27,41 @@ async def telegram() -> AsyncIterator[TelegramEmulator]:
         yield emulator
 
 
-@pytest.mark.parametrize("role", ["telegram", "worker", "valkey"])
-async def test_a_process_killed_in_mid_answer_costs_nothing(
-    telegram: TelegramEmulator, tmp_path: Path, role: str
-) -> None:
-    chat = telegram.user(ANN).private
+async def test_a_process_killed_in_mid_answer_costs_nothing(telegram: TelegramEmulator, tmp_path: Path) -> None:
     words = TO_100.split(" ")
     async with StubEngine(lambda _: [words[0], *(f" {word}" for word in words[1:])], delay=0.02) as engine:
         settings = {"ENGINE_URL": engine.url, "OPEN": "1"}
         async with askpix_up(
             tmp_path, TELEGRAM_TOKEN=telegram.token, TELEGRAM_API_URL=telegram.url, **settings
         ) as askpix:
-            await telegram.user(ANN).send_text(chat, "Count to one hundred.")
-            await chat.wait_for(lambda texts: any(text.startswith("1") for text in texts))
-            assert TO_100 not in chat.texts()
-            await askpix.kill(role)
-            await chat.wait_for(lambda texts: TO_100 in texts, 40)
-            assert [text for text in chat.texts() if text != say("en", "placeholder")] == [TO_100]
+            for number, role in enumerate(("telegram", "worker", "valkey")):
+                user = telegram.user(ANN + number)
+                chat = user.private
+                await user.send_text(chat, "Count to one hundred.")
+                await chat.wait_for(lambda texts: any(text.startswith("1") for text in texts))
+                assert TO_100 not in chat.texts()
+                await askpix.kill(role)
+                await chat.wait_for(lambda texts: TO_100 in texts, 40)
+                assert [text for text in chat.texts() if text != say("en", "placeholder")] == [TO_100], role
 
 
-@pytest.mark.parametrize("role", ["llama", "engine"])
 async def test_the_engine_killed_with_a_question_in_hand_costs_nothing(
-    telegram: TelegramEmulator, tmp_path: Path, role: str
+    telegram: TelegramEmulator, tmp_path: Path
 ) -> None:
-    chat = telegram.user(ANN).private
     async with askpix_up(tmp_path, TELEGRAM_TOKEN=telegram.token, TELEGRAM_API_URL=telegram.url, OPEN="1") as askpix:
-        child = await askpix.pid("llama")
-        assert child
-        os.kill(child, signal.SIGSTOP)  # the demo model answers too fast to be caught at it
-        await telegram.user(ANN).send_text(chat, "Count to one hundred.")
 
         async def claimed() -> bool:
             return await askpix.redis.hlen(keys.ACTIVE) == 1
 
-        await wait_until(claimed)
-        await askpix.kill(role)
-        await chat.wait_for(lambda texts: texts == [TO_100], 40)
+        for number, role in enumerate(("llama", "engine")):
+            user = telegram.user(ANN + number)
+            child = await askpix.pid("llama")
+            assert child
+            os.kill(child, signal.SIGSTOP)  # the demo model answers too fast to be caught at it
+            await user.send_text(user.private, "Count to one hundred.")
+            await wait_until(claimed)
+            await askpix.kill(role)
+            await user.private.wait_for(lambda texts: texts == [TO_100], 40)
 
 
 async def test_a_question_sent_while_the_bot_is_down_is_answered_once(

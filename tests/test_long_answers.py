@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
+
 from bots.splitting import telegram_pages
 from tests.canary import canary
 from tests.emulators.server import Json
@@ -27,6 +29,7 @@ LONG = "".join(chapter(n) for n in range(1000, 1065)).strip()
 THIRD = len(LONG) // 3
 
 
+@pytest.mark.timeout(120)  # alone it takes 15 s, at the pace of a real chat
 async def test_twenty_thousand_characters_arrive_whole_though_the_adapter_dies_in_their_middle(tmp_path: Path) -> None:
     async def pieces(_: Json) -> AsyncIterator[str]:
         for at in range(0, len(LONG), 1000):

@@ -85,11 +85,8 @@ async def test_a_question_can_go_on_with_the_last_conversation(tmp_path: Path, r
         await run(tmp_path, "ask", red, "What colour is this?")
         assert "red" in (await run(tmp_path, "ask", "--continue", "What colour was it?"))[1]
         assert "red" not in (await run(tmp_path, "ask", "What colour was it?"))[1]
-
-
-async def test_a_picture_alone_is_described(tmp_path: Path, red: str) -> None:
-    status, out, _ = await run(tmp_path, "ask", red)
-    assert (status, "red" in out) == (0, True)
+        status, out, _ = await run(tmp_path, "ask", red)  # a picture alone is described
+        assert (status, "red" in out) == (0, True)
 
 
 @pytest.mark.parametrize(("content", "code"), [(b"words", "not_an_image"), (b"", "empty")])
@@ -132,12 +129,6 @@ async def test_settings_are_listed_with_their_secrets_masked(tmp_path: Path) -> 
     assert out.count(say("en", "cli.secret")) == 3
 
 
-async def test_without_a_token_it_says_where_to_get_one_and_runs(tmp_path: Path) -> None:
-    async with askpix_up(tmp_path) as service:
-        for code in ("no_telegram", "no_discord"):
-            await service.said(f"^{re.escape(say('en', f'cli.{code}'))}$")
-
-
 async def test_with_a_discord_it_shows_how_to_invite_the_bot_and_who_sends_the_code_is_admin(tmp_path: Path) -> None:
     from tests.emulators.discord_emulator import DiscordEmulator
     from tests.emulators.discord_shapes import APP_ID
@@ -156,8 +147,12 @@ async def test_with_a_discord_it_shows_how_to_invite_the_bot_and_who_sends_the_c
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-async def test_a_service_that_is_told_to_end_leaves_nothing_running(tmp_path: Path, number: signal.Signals) -> None:
+async def test_a_service_without_a_token_says_where_to_get_one_and_told_to_end_leaves_nothing_running(
+    tmp_path: Path, number: signal.Signals
+) -> None:
     async with askpix_up(tmp_path) as service:
+        for code in ("no_telegram", "no_discord"):
+            await service.said(f"^{re.escape(say('en', f'cli.{code}'))}$")
         pids = [await service.pid(role) for role in ("worker", "engine", "llama")]
         service.process.send_signal(number)
         assert await asyncio.wait_for(service.process.wait(), 20) == 0

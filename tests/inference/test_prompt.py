@@ -152,7 +152,7 @@ async def test_every_prompt_is_counted_exactly_as_the_engine_counts_it(embedded_
         model = await engine.probe()
         trimmed = 0
         for number in range(40):
-            turns, kept = conversation(rng, rng.choice((1, 1, 2, 3, 5, 12)))
+            turns, kept = conversation(rng, 40 if number > 37 else rng.choice((1, 1, 2, 3, 5, 12)))  # two too long
             if number < len(TEXTS):  # each text alone once, whatever the dice say
                 turns, kept = [Turn("user", TEXTS[number])], {}
             counts: list[int] = []
@@ -166,4 +166,4 @@ async def test_every_prompt_is_counted_exactly_as_the_engine_counts_it(embedded_
             stream = engine.stream(messages(fitting, kept), rid="r", salt="s", max_tokens=1, generation=generation)
             assert len([text async for text in stream]) <= 1
             assert generation.prompt_tokens == size, turns
-        assert trimmed, "the context was never full"
+        assert trimmed >= 2, "the context was never full"

@@ -7,6 +7,7 @@ BIN := .venv/bin
 SETUP := python3 .ci/setup.py
 
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+unexport PYTHONDONTWRITEBYTECODE  # the tests start hundreds of Pythons, each of which would compile everything
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -63,6 +63,7 @@ async def test_the_link_makes_its_first_user_admin_and_says_so(closed: Door) -> 
     closed.start()
     await closed.send(command="start", argument=code)
     await closed.send("now I may ask")
+    await wait_until(closed.settled)  # two people have no order
     await closed.send(command="start", argument=code, user=2)
     await wait_until(closed.settled)
     assert say("en", "command.admin") in closed.desk.board.texts()

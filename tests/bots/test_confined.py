@@ -25,7 +25,7 @@ Loop = Callable[[], asyncio.AbstractEventLoop]
 def gone(pid: str) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] in "ZX"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # it ended before its file was opened, or before it was read
         return True
 
 

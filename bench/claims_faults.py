@@ -58,7 +58,7 @@ async def engine_faults(*, quick: bool) -> Outcome:
 
 async def engine_stalls(*, quick: bool) -> Outcome:
     """An engine that falls silent in mid-answer: after a minute its asks are begun again, and nobody else waited."""
-    people = 2 if quick else 8
+    people = 2 if quick else 7  # a slot is free
     async with open_scene(slots=8) as scene:
         scene.engine.fail("stall", after=2, times=people)
         for number in range(1, people + 1):
@@ -70,7 +70,8 @@ async def engine_stalls(*, quick: bool) -> Outcome:
         beside = time.monotonic() - begun
         await scene.answered(STALL)
         took = time.monotonic() - begun
-        return await scene.verdict(answered_after_s=round(took, 1), another_after_s=round(beside, 1))
+        outcome = await scene.verdict(answered_after_s=round(took, 1), another_after_s=round(beside, 1))
+        return Outcome(outcome.kept and beside < 5, outcome.figures)
 
 
 async def platform_faults(*, quick: bool) -> Outcome:
@@ -94,26 +95,30 @@ async def platform_faults(*, quick: bool) -> Outcome:
 
 
 def _spoil(scene: Scene, chance: random.Random) -> None:
-    """Spoil the next call of one kind on each platform."""
+    """Spoil the next call of one kind on each platform, unless one of that kind is still to be spoiled."""
     telegram, discord = scene.stage.telegram, scene.stage.discord
     call, route = chance.choice(TELEGRAM), chance.choice(DISCORD)
-    chance.choice([
+    hurt_telegram = chance.choice([
         lambda: telegram.fail_next(call, 500, "Internal Server Error"),
         lambda: telegram.fail_next(call, 502, html=True),
         lambda: telegram.drop_next(call, half=True),
         lambda: telegram.drop_next(call, after_processing=False),
-    ])()  # fmt: skip
-    chance.choice([
+    ])  # fmt: skip
+    hurt_discord = chance.choice([
         lambda: discord.fail_next(route, 500),
         lambda: discord.fail_next(route, 502, html=True),
         lambda: discord.limit_next(route, chance.uniform(1, 3)),
         lambda: discord.drop_next(route, after_processing=False),
-    ])()  # fmt: skip
+    ])  # fmt: skip
+    if not telegram.faults_due(call):
+        hurt_telegram()
+    if not discord.faults_due(route):
+        hurt_discord()
 
 
 async def network(*, quick: bool) -> Outcome:
     """Delays, resets, cuts, doubled requests and refusals on all four ways out of the service, all at once."""
-    people, seconds = (10, 8.0) if quick else (80, 60.0)
+    people, seconds = (30, 20.0) if quick else (80, 60.0)
     async with open_scene(reply=_long, slots=8, delay=0.03) as scene:
         for proxy in scene.stage.proxies.values():
             proxy.weather = STORM

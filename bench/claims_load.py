@@ -22,6 +22,7 @@ from storage.tasks import end
 
 PEOPLE, SLOTS = 200, 16
 PAUSE = 3.5  # seconds between one person's questions: within the rate limit
+LOOK = 0.5  # seconds between two looks for an answer: 200 people who look are a load; its times are the platforms' own
 SAMPLE = 2.0  # seconds between two looks at the processes
 WAITING = 10_000
 GROWTH = 6.0  # MB a minute of a role's memory, in the second half of a run, that count as flat
@@ -40,11 +41,11 @@ async def crowd(*, quick: bool) -> Outcome:
         async def one(number: int, turn: int) -> None:
             begun = time.perf_counter()
             question = await scene.everywhere(number, f"turn {turn} of {number}", number + 200 * (turn % 50))
-            await until(lambda: answer_of(question), "an answer", 120)
+            await until(lambda: answer_of(question), "an answer", 120, every=LOOK)
             edits = [edit for reply in question.replies() for edit in reply.edits]
             answers[number] += 1
             firsts.append(next(at for at, text in edits if text.startswith("saw")) - begun)
-            wholes.append(time.perf_counter() - begun)
+            wholes.append(max(at for at, _ in edits) - begun)
 
         async def talk(number: int) -> None:
             turn = 0

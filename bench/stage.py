@@ -109,13 +109,13 @@ class Stage:
             self.died[role] = self.died.get(role, 0) + (state == "died")
 
 
-async def until(predicate: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
+async def until(predicate: Callable[[], object], what: str, seconds: float = PATIENCE, *, every: float = 0.02) -> None:
     """Look every 20 ms until it is so; raises TimeoutError, which names what was waited for."""
     deadline = time.monotonic() + seconds
     while not predicate():
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what}: not within {seconds:.0f} s")
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(every)
 
 
 @asynccontextmanager

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 DOWNLOADS = 8  # at once; each may hold 20 MB
 OWN = 6  # of one person: a hostile file holds its place for a minute
-DOWNLOAD_TRIES = 5
+DOWNLOAD_TRIES = 8  # over 20 s: a network's bad moments pass, but nobody waits much longer without a word
 SEVERAL = ("GIF", "WEBP", "PNG", "TIFF")  # kinds that may hold more than one picture
 READABLE = ("image/", "video/", "application/pdf", "application/octet-stream")  # what the last one is, is seen later
 
@@ -94,7 +94,8 @@ class Files:
             raise Refused("unsupported_image", kind=file.mime.rpartition("/")[2])
         own = self._own.setdefault(message.person, asyncio.Semaphore(OWN))
         for attempt in range(DOWNLOAD_TRIES):
-            await asyncio.sleep(0.25 * 2**attempt if attempt else 0)  # outside: who waits for a retry holds no download
+            if attempt:  # outside: who waits for a retry holds no download
+                await asyncio.sleep(min(4.0, 0.25 * 2**attempt))
             async with own, self._downloads:
                 data = await self._fetch(file)
                 if data is not None:

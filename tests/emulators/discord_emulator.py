@@ -140,6 +140,10 @@ class DiscordEmulator(LocalServer):
         """Let the next requests of a route wait."""
         self._order(route, Fault(seconds=seconds), times)
 
+    def faults_due(self, route: str) -> int:
+        """How many requests of a route are still to fail, be late or be cut."""
+        return self._faults.due(route)
+
     def drop_next(self, route: str, times: int = 1, *, after_processing: bool = True) -> None:
         """Cut the connection of the next requests of a route, by default when the work is done: the reply is lost."""
         self._order(route, Fault(drop=True, after=after_processing), times)

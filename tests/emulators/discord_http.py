@@ -154,6 +154,10 @@ class Faults:
         """Spoil the next requests of a route."""
         self._coming[route].extend([fault] * times)
 
+    def due(self, route: str) -> int:
+        """How many requests of a route are still to be spoiled."""
+        return len(self._coming[route])
+
     def take(self, route: str) -> Fault:
         """The fault of the request that just came; one that does nothing if none is due."""
         coming = self._coming[route]

@@ -135,6 +135,10 @@ class TelegramEmulator(LocalServer):
         """
         self._faults.add(method, Fault(ApiError(status, description, retry_after), html=html), times)
 
+    def faults_due(self, method: str) -> int:
+        """How many calls of a method are still to fail, be late or be cut."""
+        return self._faults.due(method)
+
     def drop_next(self, method: str, *, after_processing: bool = True, times: int = 1, half: bool = False) -> None:
         """Cut the connection of the next calls of `method`, by default when the work is done: the reply is lost.
 

@@ -35,6 +35,10 @@ class Faults:
         """Let the next `times` calls of a method fail so."""
         self._coming[method.lower()].extend([fault] * times)
 
+    def due(self, method: str) -> int:
+        """How many calls of a method are still to fail."""
+        return len(self._coming[method.lower()])
+
     def take(self, method: str) -> Fault | None:
         """The fault of the call that just came."""
         coming = self._coming[method.lower()]

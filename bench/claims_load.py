@@ -26,7 +26,10 @@ LOOK = 0.5  # seconds between two looks for an answer: 200 people who look are a
 SAMPLE = 2.0  # seconds between two looks at the processes
 WAITING = 10_000
 GROWTH = 6.0  # MB a minute of a role's memory, in the second half of a run, that count as flat
-OPEN = 12  # descriptors by which the last look may differ from the one in the middle
+OPEN = (
+    40  # descriptors by which the look after the quiet may differ from the one before: a role's pool to the store stays
+)
+QUIET = 50.0  # seconds in which connections that are kept for the next call to a platform are closed
 
 
 async def crowd(*, quick: bool) -> Outcome:
@@ -57,8 +60,10 @@ async def crowd(*, quick: bool) -> Outcome:
         watching = asyncio.create_task(_watch(scene.stage, looks))
         await asyncio.gather(*map(talk, answers))
         await end([watching])
+        await asyncio.sleep(QUIET)
+        await _look(scene.stage, looks)
         memory = {role: _slope([look[role][0] for look in looks]) for role in looks[0]}
-        opened = {role: _apart([look[role][1] for look in looks]) for role in looks[0]}
+        opened = {role: looks[-1][role][1] - looks[0][role][1] for role in looks[0] if role != "valkey"}
         rss = {role: [looks[0][role][0], looks[-1][role][0]] for role in looks[0]}
         outcome = await scene.verdict(
             people=PEOPLE, first_edit_s=quantiles(firsts), whole_s=quantiles(wholes),
@@ -73,9 +78,13 @@ async def crowd(*, quick: bool) -> Outcome:
 async def _watch(stage: Stage, looks: list[dict[str, tuple[float, int]]]) -> None:
     """Note the memory (MB) and the open descriptors of every role, again and again."""
     while True:
-        pids = {**stage.pids, "valkey": await stage.pid("valkey") or 0}
-        looks.append({role: (rss_mb([pid]), _descriptors(pid)) for role, pid in pids.items()})
+        await _look(stage, looks)
         await asyncio.sleep(SAMPLE)
+
+
+async def _look(stage: Stage, looks: list[dict[str, tuple[float, int]]]) -> None:
+    pids = {**stage.pids, "valkey": await stage.pid("valkey") or 0}
+    looks.append({role: (rss_mb([pid]), _descriptors(pid)) for role, pid in pids.items()})
 
 
 def _descriptors(pid: int) -> int:
@@ -88,12 +97,6 @@ def _slope(values: Sequence[float]) -> float:
     if len(half) < 3:
         return 0.0
     return round(statistics.linear_regression(range(len(half)), half).slope * 60 / SAMPLE, 2)
-
-
-def _apart(values: Sequence[float]) -> float:
-    """How many more there are at the end than in the middle, the highest of five looks each."""
-    middle = len(values) // 2
-    return max(values[-5:]) - max(values[max(0, middle - 2) : middle + 3])
 
 
 async def waiting(*, quick: bool) -> Outcome:

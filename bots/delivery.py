@@ -118,7 +118,8 @@ class Delivery:
                 service = await self._health.service()
                 places = await self._queue.places([follower.ask.id for follower in waiting])
                 for follower, place in zip(waiting, places, strict=True):
-                    if not follower.seen:  # not at once: most answers begin by then, and the engine is asked first
+                    # Not at once: most answers begin by then, and the engine is asked first. Nor after its end.
+                    if not (follower.seen or follower.final):
                         follower.seen = True
                         self._spawn(self._adorn(self._surface.sign(follower.ask.where, "seen")))
                     self._judge(follower, service, place, typing=tick % TYPING == 0)

@@ -26,9 +26,7 @@ LOOK = 0.5  # seconds between two looks for an answer: 200 people who look are a
 SAMPLE = 2.0  # seconds between two looks at the processes
 WAITING = 10_000
 GROWTH = 6.0  # MB a minute of a role's memory, in the second half of a run, that count as flat
-OPEN = (
-    40  # descriptors by which the look after the quiet may differ from the one before: a role's pool to the store stays
-)
+OPEN = 40  # descriptors by which the looks before and after may differ: a role's pool to the store stays
 QUIET = 50.0  # seconds in which connections that are kept for the next call to a platform are closed
 
 

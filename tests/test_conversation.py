@@ -36,7 +36,7 @@ def picture(colour: str, size: tuple[int, int] = (640, 480), form: str = "JPEG")
 
 @dataclass
 class Town:
-    """A Telegram with a bot that runs, for all tests here, and two people whom it does not know."""
+    """A Telegram with a bot that runs, for all tests here, and people who have asked nothing yet."""
 
     telegram: TelegramEmulator
     numbers: Iterator[int]
